@@ -1,0 +1,206 @@
+"""The engine's process: started on its own, found again, signalled without hitting a stranger."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import engine
+from engine.errors import UserError
+from engine.runs.lock import lock_owner
+from engine.runs.store import Run
+
+State = Literal["new", "running", "stalled", "stopped", "failed", "finished", "lost", "elsewhere"]
+
+STALL_SECONDS = 60.0
+"""An engine beats once a second; this long without a beat means that it hangs or is suspended."""
+
+START_SECONDS = 30.0
+"""The engine takes its lock before it imports anything heavy: tenths of a second, seconds on a slow disk."""
+
+_children: list[subprocess.Popen[bytes]] = []
+"""Kept so that Python does not warn about engines that outlive their launcher, which is their purpose."""
+
+
+@dataclass(frozen=True)
+class Liveness:
+    """Whether anybody works on a run. `detail` is a sentence for a person; `pid` is 0 when unknown."""
+
+    state: State
+    detail: str
+    pid: int = 0
+
+    @property
+    def alive(self) -> bool:
+        return self.state in {"running", "stalled"}
+
+
+def boot_id() -> str:
+    """A name for this start of this machine; empty where the system has none."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
+
+
+def identity() -> dict[str, Any]:
+    """What tells this process from every other one, for `state.json`."""
+    return {"pid": os.getpid(), "create_time": _create_time(os.getpid()), "boot_id": boot_id(),
+            "host": socket.gethostname()}  # fmt: skip
+
+
+def _create_time(pid: int) -> float:
+    """Start of a process in clock ticks since boot (Linux), or 0.0. With pid and boot id it is unique."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        return float(stat.rpartition(")")[2].split()[19])
+    return 0.0
+
+
+def liveness(run: Run) -> Liveness:
+    """The state of a run's engine, told apart by its lock, its last snapshot and this machine's boot id."""
+    state = run.state()
+    owner = lock_owner(run)
+    if owner is not None:
+        return _of_living(state, owner.pid)
+    reason, step = state.get("stop_reason"), state.get("step", 0)
+    if reason in {"finished", "stopped", "failed"}:
+        words = {"finished": "Finished", "stopped": "Stopped and saved", "failed": "Failed"}[reason]
+        return Liveness(reason, f"{words} at step {step}.")
+    if not state:
+        return Liveness("new", "Not started yet.")
+    if state.get("host") not in {None, socket.gethostname()}:
+        return Liveness("elsewhere", f"Last seen at step {step} on {state['host']}.")
+    if state.get("boot_id") not in {None, "", boot_id()}:
+        return Liveness("lost", f"The machine restarted after step {step}.")
+    return Liveness("lost", f"The engine was killed after step {step}.")
+
+
+def _of_living(state: dict[str, Any], pid: int) -> Liveness:
+    here = state.get("boot_id") == boot_id()
+    beat = state.get("mono")
+    silent = time.monotonic() - beat if here and isinstance(beat, int | float) else 0.0
+    if silent > STALL_SECONDS:
+        return Liveness("stalled", f"No sign of life for {silent:.0f} seconds.", pid)
+    return Liveness("running", f"{str(state.get('phase', 'starting')).capitalize()}.", pid)
+
+
+def launch(run: Run, resume: bool = False, environment: dict[str, str] | None = None) -> int:
+    """Start the engine in a session of its own and return its pid once it holds the run's lock.
+
+    It shares no terminal, pipe or session with us, so that nothing which ends us ends it.
+    Raises UserError when an engine works there already or the new one ends at once.
+    """
+    owner = lock_owner(run)
+    if owner is not None:
+        fix = f"Look at it: tunewright attach {run.name}."
+        raise UserError(f"Run {run.name} is already being carried out (process {owner.pid}).", str(run.path), fix)
+    command = [sys.executable, "-P", "-m", "engine", "train", str(run.path), *(["--resume"] if resume else [])]
+    log = os.open(run.log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        process = subprocess.Popen(  # argv only, never a shell
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, close_fds=True,
+            cwd=run.path, env=engine_environment(environment), umask=0o077,
+        )  # fmt: skip
+    finally:
+        os.close(log)
+    _children.append(process)
+    _await_lock(run, process)
+    return process.pid
+
+
+def _await_lock(run: Run, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if lock_owner(run) is not None:
+            return
+        if process.poll() is not None:
+            if run.state().get("stop_reason"):
+                return  # it said what was wrong, in its events
+            fix = f"Its last words are in {run.log_path}: {_last_line(run.log_path)}"
+            raise UserError(f"The engine ended at once with code {process.returncode}.", str(run.path), fix, 1)
+        time.sleep(0.02)
+
+
+def _last_line(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        lines = path.read_text(errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else "(nothing)"
+    return "(nothing)"
+
+
+def engine_environment(changes: dict[str, str] | None = None) -> dict[str, str]:
+    """The environment of every engine process: quiet, without telemetry, and able to import this package."""
+    environment = dict(os.environ)
+    defaults = {
+        "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
+        "TOKENIZERS_PARALLELISM": "true",
+        "TRANSFORMERS_VERBOSITY": "warning",
+        "BITSANDBYTES_NOWELCOME": "1",
+    }
+    fixed = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "PYTHONUNBUFFERED": "1",
+             "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # fmt: skip
+    for name, value in defaults.items():
+        environment.setdefault(name, value)
+    environment.update(fixed)
+    home = Path(engine.__file__).parent.parent
+    if "site-packages" not in home.parts:  # a checkout that is not installed
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(home), environment.get("PYTHONPATH")]))
+    environment.update(changes or {})
+    return environment
+
+
+def signal_engine(run: Run, number: signal.Signals) -> bool:
+    """Send a signal to the engine of `run`, and to nobody else. False when no engine works there."""
+    owner = lock_owner(run)
+    if owner is None or owner.pid <= 1:
+        return False
+    try:
+        handle = os.pidfd_open(owner.pid)
+    except (AttributeError, OSError):  # no pidfd on this system, or the process has just gone
+        return False if hasattr(os, "pidfd_open") else _plain_signal(run, owner.pid, number)
+    try:
+        if lock_owner(run) != owner:  # it ended between the two calls, and its pid may be another's by now
+            return False
+        signal.pidfd_send_signal(handle, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def _plain_signal(run: Run, pid: int, number: signal.Signals) -> bool:
+    current = lock_owner(run)
+    if current is None or current.pid != pid:
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+        return True
+    return False
+
+
+def kill_engine(run: Run, grace_seconds: float = 10.0) -> bool:
+    """End the engine and its whole process group at once. True when nothing works there any more."""
+    owner = lock_owner(run)
+    if owner is None:
+        return True
+    group = 0
+    with contextlib.suppress(OSError):
+        group = os.getpgid(owner.pid)
+    if not signal_engine(run, signal.SIGKILL):
+        return lock_owner(run) is None
+    if group == owner.pid:  # its helpers share the group that it leads, and a group outlives its leader
+        with contextlib.suppress(OSError):
+            os.killpg(group, signal.SIGKILL)
+    deadline = time.monotonic() + grace_seconds
+    while lock_owner(run) is not None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return lock_owner(run) is None
