@@ -1,0 +1,142 @@
+"""What a plan is: every method with its settings, its needs and its verdict, and the one that is recommended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from engine.machine.detect import Machine
+from engine.models.spec import ModelSpec
+from engine.plan.fit import Verdict
+from engine.plan.memory import Memory, TrainingShape
+from engine.recipe import Answer
+
+
+@dataclass(frozen=True)
+class MethodPlan:
+    """One method on this machine. `answers` has every key of method, training, evaluation and checkpoints.
+
+    `fits` is True when the margin is kept; `verdict` tells "tight" from "no". `available` is False when the method
+    cannot be
+    used here at all, `reason` then says why. `warnings` name what else is short (RAM, disk, time).
+    """
+
+    name: str
+    fits: bool
+    shortfall_bytes: int
+    reason: str
+    answers: dict[str, Answer]
+    memory: Memory
+    host_memory_bytes: int
+    disk_bytes: int
+    seconds: float
+    available: bool = True
+    verdict: Verdict = "fits"
+    free_bytes: int = 0
+    warnings: tuple[str, ...] = ()
+    shape: TrainingShape | None = None
+
+    def value(self, key: str) -> Any:
+        """The value of one setting."""
+        return self.answers[key].value
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form of `plan --json`."""
+        return {
+            "name": self.name,
+            "available": self.available,
+            "fits": self.fits,
+            "verdict": self.verdict,
+            "shortfall_bytes": self.shortfall_bytes,
+            "reason": self.reason,
+            "warnings": list(self.warnings),
+            "settings": {key: answer.value for key, answer in self.answers.items()},
+            "reasons": {key: {"source": a.source, "reason": a.reason} for key, a in self.answers.items()},
+            "memory": {
+                "kind": self.memory.kind,
+                "allocated_bytes": self.memory.allocated_bytes,
+                "reserved_bytes": self.memory.reserved_bytes,
+                "total_bytes": self.memory.total_bytes,
+                "free_bytes": self.free_bytes,
+                "moment": self.memory.moment,
+                "parts": dict(self.memory.parts),
+            },
+            "host_memory_bytes": self.host_memory_bytes,
+            "disk_bytes": self.disk_bytes,
+            "seconds": round(self.seconds, 1),
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All methods in the order full, LoRA, QLoRA; `recommended` names one of them and `reason` says why in a sentence
+    or two."""
+
+    recommended: str
+    reason: str
+    methods: tuple[MethodPlan, ...]
+    machine: Machine
+    spec: ModelSpec
+    notes: tuple[str, ...] = ()
+
+    def method(self, name: str) -> MethodPlan:
+        """The plan of one method. KeyError for a name that is no method."""
+        for plan in self.methods:
+            if plan.name == name:
+                return plan
+        raise KeyError(name)
+
+    @property
+    def best(self) -> MethodPlan:
+        """The recommended method's plan."""
+        return self.method(self.recommended)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document that `plan --json` prints."""
+        return {
+            "machine": machine_dict(self.machine),
+            "model": model_dict(self.spec),
+            "recommended": self.recommended,
+            "reason": self.reason,
+            "notes": list(self.notes),
+            "methods": [plan.as_dict() for plan in self.methods],
+        }
+
+
+def machine_dict(machine: Machine) -> dict[str, Any]:
+    """A machine as JSON."""
+    return {
+        "gpus": [asdict(gpu) for gpu in machine.gpus],
+        "host": asdict(machine.host),
+        "notes": list(machine.notes),
+        "driver_version": machine.driver_version,
+        "cuda_version": machine.cuda_version,
+        "pretended": machine.pretended,
+    }
+
+
+def model_dict(spec: ModelSpec) -> dict[str, Any]:
+    """A model's sizes as JSON."""
+    parts: Mapping[str, int] = spec.parts
+    return {
+        "architecture": spec.architecture,
+        "model_type": spec.model_type,
+        "parameters": spec.parameters,
+        "parameters_exact": spec.exact,
+        "note": spec.note,
+        "parts": dict(parts),
+        "hidden_size": spec.hidden_size,
+        "layers": spec.layers,
+        "heads": spec.heads,
+        "kv_heads": spec.kv_heads,
+        "head_dim": spec.head_dim,
+        "intermediate_size": spec.intermediate_size,
+        "vocab_size": spec.vocab_size,
+        "tied_embeddings": spec.tied_embeddings,
+        "context_length": spec.context_length,
+        "dtype": spec.dtype,
+        "quantization": spec.quantization,
+        "experts": spec.experts,
+        "linear_parameters": spec.linear_parameters,
+    }

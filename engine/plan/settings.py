@@ -1,0 +1,186 @@
+"""One rule per setting: the value and, in a line, why. Sources are named beside each constant.
+
+Where a number depends on the model's size, the rule is one function of the size.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+from engine.models.spec import ModelSpec
+from engine.plan.adapters import adapter_parameters
+from engine.plan.words import count_text
+from engine.recipe import Answer
+from engine.recipe_keys import Value
+
+SMALLEST_RANK, LARGEST_RANK = 16, 128
+# Rank 16 and alpha twice the rank: Unsloth's and Axolotl's guides. Capacity rule (adapter parameters >= trained
+# tokens):
+# "LoRA Without Regret", Thinking Machines 2025.
+SIZE_OF_RATES = 600_000_000
+ADAPTER_RATE, ADAPTER_RATE_OVER_30B, FULL_RATE, FULL_RATE_FROM_7B = 2e-4, 1e-4, 2e-5, 1e-5
+# QLoRA paper and Unsloth's guide: 2e-4, 1e-4 for the largest; full 2e-5 (Axolotl 1e-5..5e-5, torchtune 2e-5).
+LARGEST_ADAPTER_RATE, LARGEST_FULL_RATE = 1e-2, 3e-3
+DEFAULT_LENGTH, SHORTEST_LENGTH = 1024, 128
+
+
+class DataFacts(Protocol):
+    """The numbers of a data summary that planning uses; token counts are per rendered row."""
+
+    @property
+    def rows(self) -> int: ...
+    @property
+    def trained_tokens(self) -> int: ...
+    @property
+    def total_tokens(self) -> int: ...
+    @property
+    def p95(self) -> int: ...
+    @property
+    def p99(self) -> int: ...
+    @property
+    def longest(self) -> int: ...
+    @property
+    def held_out_suggestion(self) -> int: ...
+
+
+def recommended(value: Value, reason: str) -> Answer:
+    """An answer that this program proposes."""
+    return Answer(value, "recommended", reason)
+
+
+def sequence_length(spec: ModelSpec, data: DataFacts | None) -> Answer:
+    """Long enough for 99 of 100 rows (for short data: for every row), rounded up so that kernels work on whole
+    tiles."""
+    if data is None or data.rows == 0:
+        length = min(DEFAULT_LENGTH, spec.context_length)
+        return recommended(length, "No data was measured yet; this holds most instruction and chat rows.")
+    if data.longest <= 64:
+        length, why = _rounded(data.longest, 8), f"The longest row has {data.longest} tokens; nothing is cut."
+    elif data.longest <= 512:
+        length, why = _rounded(data.longest, 64), f"The longest row has {data.longest} tokens; nothing is cut."
+    else:
+        length = _rounded(data.p99, 64)
+        cut = "" if length >= data.longest else f"; the longest has {data.longest}, so at most 1 row in 100 is cut"
+        why = f"99 of 100 rows have {data.p99} tokens or fewer{cut}."
+    if length > spec.context_length:
+        why = f"The model reads at most {spec.context_length} tokens; the longest row has {data.longest}."
+        length = spec.context_length
+    return recommended(max(8, length), why)
+
+
+def rank(spec: ModelSpec, data: DataFacts | None) -> Answer:
+    """Sixteen, doubled until the adapter has as many parameters as there are trained tokens, at most 128."""
+    value = SMALLEST_RANK
+    if data is None:
+        return recommended(
+            value, "A common start; it is raised when the data holds more than such an adapter can learn."
+        )
+    while value < LARGEST_RANK and adapter_parameters(spec, value) < data.trained_tokens:
+        value *= 2
+    size = adapter_parameters(spec, value)
+    if size < data.trained_tokens:
+        why = (
+            f"The largest offered; the data has {count_text(data.trained_tokens)} trained tokens, more than the "
+            f"adapter's {count_text(size)} parameters."
+        )
+    else:
+        why = (
+            f"Its {count_text(size)} parameters cover the {count_text(data.trained_tokens)} trained tokens of the data."
+        )
+    return recommended(value, why)
+
+
+def learning_rate(spec: ModelSpec, method: str) -> Answer:
+    """One curve of the model's size: the published values from 600M parameters on, rising below, where steps must be
+    larger
+    because narrow layers change less per step."""
+    size = spec.parameters
+    if method == "full":
+        rate = FULL_RATE_FROM_7B if size >= 6.5e9 else FULL_RATE
+        if size < SIZE_OF_RATES:
+            rate = min(LARGEST_FULL_RATE, FULL_RATE * (SIZE_OF_RATES / size) ** (2 / 3))
+    else:
+        rate = ADAPTER_RATE_OVER_30B if size > 30e9 else ADAPTER_RATE
+        if size < SIZE_OF_RATES:
+            rate = min(LARGEST_ADAPTER_RATE, ADAPTER_RATE * math.sqrt(SIZE_OF_RATES / size))
+    kind, usual = ("full fine-tuning", FULL_RATE) if method == "full" else ("adapters", ADAPTER_RATE)
+    if size < SIZE_OF_RATES:
+        why = f"A model of {count_text(size)} parameters needs larger steps than the usual {usual:g}."
+        return recommended(_two_digits(rate), why)
+    return recommended(_two_digits(rate), f"The usual rate for {kind} of a model of {count_text(size)} parameters.")
+
+
+def epochs(data: DataFacts | None) -> Answer:
+    """Fewer passes over more rows: four under 500, three under 2000, two under 20000, one above."""
+    if data is None:
+        return recommended(3.0, "Usual for up to 2000 rows; more rows need fewer passes.")
+    for limit, value in ((500, 4.0), (2_000, 3.0), (20_000, 2.0)):
+        if data.rows < limit:
+            return recommended(
+                value, f"With {data.rows} rows, {value:g} passes learn them without learning them by heart."
+            )
+    return recommended(1.0, f"With {data.rows} rows one pass is enough.")
+
+
+def effective_batch(method: str, data: DataFacts | None) -> tuple[int, str]:
+    """Rows per optimizer step and why: 8 for little data, 16 for adapters (never above 32), 32 for full fine-tuning."""
+    if data is not None and data.rows < 500:
+        size = 8
+        while size > 1 and size * 4 > data.rows:
+            size //= 2
+        return size, f"With {data.rows} rows a small batch gives more steps."
+    if method == "full":
+        return 32, "32 rows per step are usual for full fine-tuning."
+    return 16, "16 rows per step; adapters learn worse from batches above 32."
+
+
+def held_out_rows(data: DataFacts | None) -> Answer:
+    """Five in a hundred, at least 20 and at most 500, none when the data is too small to spare them."""
+    if data is None:
+        return recommended(0, "No data was measured yet.")
+    count = data.held_out_suggestion
+    if count <= 0:
+        return recommended(0, f"With {data.rows} rows none can be spared; there will be no evaluation.")
+    return recommended(
+        min(count, data.rows // 2), f"{count} of {data.rows} rows show whether it learns or only remembers."
+    )
+
+
+def scheduler(total_steps: int) -> Answer:
+    """Cosine, or a straight line for runs under 100 steps."""
+    if 0 < total_steps < 100:
+        return recommended("linear", f"A straight fall suits a short run of {total_steps} steps.")
+    return recommended("cosine", "A cosine fall is what most published runs use.")
+
+
+def precision(spec: ModelSpec, method: str, supports_bf16: bool, on_cpu: bool) -> Answer:
+    """bf16 where the GPU computes it, else fp16; on a CPU fp32 for small models."""
+    if on_cpu:
+        if spec.parameters < 1e9:
+            return recommended("fp32", "A CPU computes small models fastest and most exactly in fp32.")
+        return recommended("bf16", "In fp32 a model of this size would take twice the memory.")
+    if supports_bf16:
+        return recommended("bf16", "This GPU computes bf16, which needs no loss scaling.")
+    masters = " with fp32 weights" if method == "full" else ""
+    return recommended("fp16", f"This GPU has no bf16; fp16{masters} and loss scaling take its place.")
+
+
+def packing(data: DataFacts | None, length: int) -> Answer:
+    """Off: packed rows need attention kernels for many sequences, and only pay when rows are far shorter than the
+    length."""
+    mean = data.total_tokens / data.rows if data is not None and data.rows else 0.0
+    if data is not None and 0 < mean < length / 4:
+        return recommended(
+            False,
+            f"Rows average {mean:.0f} of {length} tokens, but packing needs FlashAttention, which is not assumed.",
+        )
+    return recommended(False, "Rows are near enough to the sequence length; packing would gain little.")
+
+
+def _rounded(value: int, step: int) -> int:
+    return -(-value // step) * step
+
+
+def _two_digits(value: float) -> float:
+    return float(f"{value:.2g}")

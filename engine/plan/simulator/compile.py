@@ -1,0 +1,212 @@
+"""Compile the simulator into tables that plain Python evaluates in a fraction of a millisecond.
+
+    python -m engine.plan.simulator.compile [FAMILY ...]
+
+For each family, method and way of computing, probes of three, four and five layers are followed; a moment is kept when
+all three agree on the operation and its live bytes are linear in the number of layers. Of the moments only those are
+written that are the largest for some model of realistic sizes. Result: assets/plan/FAMILY.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from engine.plan.memory import TrainingShape
+from engine.plan.simulator.request import Simulation
+from engine.plan.simulator.structures import STRUCTURES, Structure, probe_config
+from engine.plan.simulator.symbolic import Live, SymbolicTracker
+from engine.plan.simulator.symbols import Probe, make_probe
+from engine.plan.table import TABLE_DIRECTORY, values_of
+
+LAYERS = (3, 4, 5)
+PRECISIONS = (("cuda", "bf16"), ("cpu", "fp32"))
+PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes")
+SAMPLES = 3000
+Moment = tuple[str, Live, Live]
+"""Phase, live set at three layers, and what each further layer adds."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One table: how a family computes."""
+
+    method: str
+    tied: bool
+    device: str
+    precision: str
+    checkpointing: bool
+    masked: bool
+
+    @property
+    def key(self) -> str:
+        return table_key(self)
+
+
+def table_key(variant: Variant) -> str:
+    """The name under which a table is kept."""
+    kept = "checkpointing" if variant.checkpointing else "keeping"
+    head = ("tied" if variant.tied else "untied") if variant.method == "full" else "any"
+    mask = "masked" if variant.masked else "plain"
+    return f"{variant.method}-{head}-{variant.device}-{variant.precision}-{kept}-{mask}"
+
+
+def variants(structure: Structure) -> Iterator[Variant]:
+    """All variants of a structure that are compiled."""
+    for device, precision in structure.precisions or PRECISIONS:
+        for checkpointing in (True, False):
+            for masked in (False, True):
+                for tied in structure.ties:
+                    yield Variant("full", tied, device, precision, checkpointing, masked)
+                for method in ("lora", "qlora"):
+                    yield Variant(method, structure.ties[0], device, precision, checkpointing, masked)
+
+
+def follow_probe(structure: Structure, variant: Variant, probe: Probe, layers: int) -> SymbolicTracker:
+    """One step of a probe under the symbolic tracker."""
+    from engine.plan.simulator.step import follow
+
+    shape = TrainingShape(
+        variant.method, probe.batch, probe.length, probe.rank, variant.checkpointing, "adamw_torch_fused",
+        variant.precision,
+    )  # fmt: skip
+    request = Simulation(
+        probe_config(structure, probe, layers, variant.tied), shape, device="cpu" if variant.device == "cpu" else "cuda",
+        capability=(8, 0) if variant.precision != "fp16" else (7, 5), attention=structure.attention,
+        padded=variant.masked,
+    )  # fmt: skip
+    tracker = SymbolicTracker(request, probe)
+    follow(request, tracker)
+    return tracker
+
+
+def moments_of(structure: Structure, variant: Variant) -> list[Moment]:
+    """The distinct moments of a variant on which the three probes agree."""
+    probe = make_probe(variant.masked, structure.grouped, structure.square, structure.rotary_share)
+    runs = [follow_probe(structure, variant, probe, layers).moments for layers in LAYERS]
+    found: dict[Any, Moment] = {}
+    for phase in ("forward", "backward"):
+        a, b, c = (run[phase] for run in runs)
+        for index in range(len(a)):
+            for place in (index, -1 - index):
+                moment = _linear(phase, a[place], b[place], c[place])
+                if moment is not None:
+                    key = (phase, tuple(sorted(moment[1].items())), tuple(sorted(moment[2].items())))
+                    found.setdefault(key, moment)
+    return list(found.values())
+
+
+def _linear(phase: str, first: tuple[str, Live], second: tuple[str, Live], third: tuple[str, Live]) -> Moment | None:
+    if not first[0] == second[0] == third[0]:
+        return None
+    names = set(first[1]) | set(second[1]) | set(third[1])
+    slope = {}
+    for name in names:
+        one, two, three = (live[1].get(name, 0.0) for live in (first, second, third))
+        if abs((three - two) - (two - one)) > 1e-6 * max(1.0, abs(two)) or two - one < -1e-9:
+            return None
+        slope[name] = round(two - one, 6)
+    base = {name: round(first[1].get(name, 0.0), 6) for name in names}
+    return phase, {k: v for k, v in base.items() if v}, {k: v for k, v in slope.items() if v}
+
+
+def realistic_sizes(structure: Structure, masked: bool, seed: int = 1) -> list[dict[str, float]]:
+    """Sizes of models and batches as they occur, for choosing the moments that matter."""
+    draw, found = random.Random(seed), []
+    for _ in range(SAMPLES):
+        head = draw.choice([8, 16, 32, 64, 80, 96, 128, 256])
+        heads = draw.choice([1, 2, 4, 8, 12, 16, 20, 32, 40, 64, 96])
+        keys = max(1, heads // draw.choice([2, 3, 4, 5, 7, 8])) if structure.grouped else heads
+        hidden = head * heads if structure.square or draw.random() < 0.7 else draw.choice([64, 896, 2048, 3584, 5120])
+        inner = int(hidden * draw.choice([1.0, 2.0, 2.7, 3.5, 4.0, 5.3, 8.0]))
+        batch = draw.choice([1, 2, 4, 8, 16, 32]) if masked else 1
+        length = int(2 ** draw.uniform(4, 14 if batch < 8 else 11))
+        sizes = values_of(
+            hidden, inner, heads, keys, head, int(head * structure.rotary_share), draw.choice([512, 1536, 32000, 50304, 128256, 256000]),
+            batch, length, draw.choice([1, 8, 16, 64, 128]),
+        )  # fmt: skip
+        found.append(sizes | {"L": float(draw.choice([1, 2, 4, 5, 12, 16, 24, 32, 48, 80]))})
+    return found
+
+
+def choose(structure: Structure, variant: Variant, moments: list[Moment]) -> list[Moment]:
+    """The moments that are the largest for some sizes, with the gradients as they are or all alive."""
+    import numpy
+
+    names = sorted({name for _, base, slope in moments for name in (*base, *slope)})
+    place = {name: index for index, name in enumerate(names)}
+    bases, slopes = (numpy.zeros((len(moments), len(names))) for _ in range(2))
+    for row, (_, base, slope) in enumerate(moments):
+        for name, value in base.items():
+            bases[row, place[name]] = value
+        for name, value in slope.items():
+            slopes[row, place[name]] = value
+    accumulated = numpy.array([part != "gradients" for part, _ in names], dtype=float)
+    winners: set[int] = set()
+    from engine.plan.table import monomial
+
+    for sizes in realistic_sizes(structure, variant.masked):
+        values = numpy.array([monomial(name, sizes) for _, name in names])
+        for weights in (values, values * accumulated):
+            totals = bases @ weights + (sizes["L"] - LAYERS[0]) * (slopes @ weights)
+            winners.add(int(totals.argmax()))
+    return [moments[index] for index in sorted(winners)]
+
+
+def compile_structure(structure: Structure, say: Any = print) -> dict[str, Any]:
+    """All tables of a structure, in the form that is written."""
+    names: dict[str, int] = {}
+    tables: dict[str, Any] = {}
+    for variant in variants(structure):
+        started = time.process_time()
+        try:
+            moments = moments_of(structure, variant)
+        except Exception as error:  # a variant that this stack cannot run has no table
+            say(f"{structure.name} {variant.key}: not compiled: {type(error).__name__}: {str(error)[:200]}")
+            continue
+        chosen = choose(structure, variant, moments)
+        tables[variant.key] = [_written(moment, names) for moment in chosen]
+        spent = time.process_time() - started
+        say(f"{structure.name} {variant.key}: {len(moments)} moments, {len(chosen)} kept, {spent:.1f} s")
+    return {"versions": {name: version(name) for name in PACKAGES}, "monomials": list(names), "tables": tables}
+
+
+def _written(moment: Moment, names: dict[str, int]) -> list[Any]:
+    phase, base, slope = moment
+    parts: dict[str, list[list[float]]] = {}
+    for part, name in sorted(set(base) | set(slope)):
+        row = [names.setdefault(name, len(names)), base.get((part, name), 0.0), slope.get((part, name), 0.0)]
+        parts.setdefault(part, []).append([_short(value) for value in row])
+    return [phase, parts]
+
+
+def _short(value: float) -> float:
+    return int(value) if value == int(value) else round(value, 4)
+
+
+def main(chosen: list[str]) -> None:
+    """Compile the named structures, or all."""
+    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "BITSANDBYTES_NOWELCOME": "1"}
+    directory = Path(str(TABLE_DIRECTORY))
+    directory.mkdir(parents=True, exist_ok=True)
+    for structure in STRUCTURES:
+        if chosen and structure.name not in chosen and structure.model_type not in chosen:
+            continue
+        document = compile_structure(structure, lambda text: print(text, flush=True))
+        file = directory / f"{structure.name}.json"
+        temporary = file.with_suffix(".tmp")
+        temporary.write_text(json.dumps(document, separators=(",", ":")) + "\n", encoding="utf-8")
+        temporary.replace(file)
+
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

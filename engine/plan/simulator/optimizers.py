@@ -1,0 +1,62 @@
+"""The optimizers' state and temporaries on fake tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from engine.errors import UserError
+
+SMALLEST_EIGHT_BIT = 4096  # bitsandbytes keeps smaller tensors' state in fp32
+SMALLEST_PAGED = 100_000  # and pages only larger ones
+BLOCK = 256
+
+
+class EightBitAdam(torch.optim.Optimizer):
+    """The state that bitsandbytes' AdamW8bit keeps; it has no temporaries. Paged state is not device memory but for its scales."""
+
+    def __init__(self, parameters: list[Any], paged: bool) -> None:
+        super().__init__(parameters, {"lr": 1e-4})
+        self.paged = paged
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Create the state of every parameter that has a gradient, once."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None and not self.state[parameter]:
+                    self.state[parameter].update(self._state_of(parameter))
+
+    def _state_of(self, parameter: torch.Tensor) -> dict[str, torch.Tensor]:
+        count = parameter.numel()
+        if count < SMALLEST_EIGHT_BIT:
+            return {name: torch.zeros_like(parameter, dtype=torch.float32) for name in ("state1", "state2")}
+        scales = {name: torch.zeros(-(-count // BLOCK)) for name in ("absmax1", "absmax2")}
+        if self.paged and count >= SMALLEST_PAGED:
+            return scales
+        return scales | {name: torch.zeros_like(parameter, dtype=torch.uint8) for name in ("state1", "state2")}
+
+
+def make_optimizer(name: str, parameters: list[Any]) -> torch.optim.Optimizer:
+    """The optimizer of a recipe. UserError for a name that recipes do not have."""
+    if name == "adamw_torch_fused":
+        return torch.optim.AdamW(parameters, lr=1e-4, fused=True)
+    if name == "adamw_torch":  # on a GPU torch works on all parameters at once
+        return torch.optim.AdamW(parameters, lr=1e-4, foreach=True)
+    if name in ("adamw_8bit", "paged_adamw_8bit"):
+        return EightBitAdam(parameters, name.startswith("paged"))
+    raise UserError(f'The optimizer "{name}" cannot be simulated.', "training.optimizer", "Choose one of a recipe's.")
+
+
+def prepare_state(optimizer: torch.optim.Optimizer, parameters: list[Any]) -> None:
+    """Create the state before the first step, as it stands in every later one: Adam's two moments, or the 8-bit ones."""
+    if isinstance(optimizer, EightBitAdam):
+        for parameter in parameters:
+            optimizer.state[parameter].update(optimizer._state_of(parameter))
+        return
+    fused = bool(optimizer.defaults.get("fused"))
+    for parameter in parameters:
+        counter = torch.zeros((), dtype=torch.float32, device=parameter.device if fused else "cpu")
+        moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
+        optimizer.state[parameter].update({"step": counter, **moments})

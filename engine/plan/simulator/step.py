@@ -1,0 +1,174 @@
+"""Run the step: load, forward, backward, optimizer, as often as asked, and read what the tracker saw."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from engine.plan.simulator.allocator import least_capacity, replay
+from engine.plan.simulator.build import Built, build, elements, is_adapter, quantized_tensors
+from engine.plan.simulator.kernels import (
+    HANDLE_WORKSPACE_BYTES,
+    HOPPER_WORKSPACE_BYTES,
+    CudaAutocast,
+    device_emulation,
+    extras_of,
+)
+from engine.plan.simulator.optimizers import make_optimizer, prepare_state
+from engine.plan.simulator.request import Simulated, Simulation
+from engine.plan.simulator.tracker import Tracker
+
+Progress = Callable[[str], None]
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def make_tracker(request: Simulation) -> Tracker:
+    """A tracker that counts as the request's device does."""
+    if request.device == "cpu":
+        return Tracker(1, extras_of(request))
+    workspace = HOPPER_WORKSPACE_BYTES if request.capability >= (9, 0) else HANDLE_WORKSPACE_BYTES
+    return Tracker(512, extras_of(request), workspace)
+
+
+def follow(request: Simulation, tracker: Tracker, say: Progress = lambda phase: None) -> Built:
+    """Build the model and run `request.steps` steps under the tracker; returns the model for what else is to be read."""
+    with device_emulation(request), FakeTensorMode(allow_non_fake_inputs=True):
+        say("building the model")
+        built = build(request)
+        _load(request, tracker, built)
+        trained = [parameter for _, parameter in built.parameters if parameter.requires_grad]
+        for parameter in trained:
+            parameter.register_post_accumulate_grad_hook(lambda p: tracker.assign(p.grad, "gradients"))
+        optimizer = make_optimizer(request.shape.optimizer, trained)
+        inputs = _inputs(request, built.model.config.vocab_size)
+        with tracker, CudaAutocast() if request.device == "cuda" else nullcontext():
+            for tensor in inputs.values():
+                tracker.add(tensor, "activations")
+            if request.steps == 1:
+                tracker.begin("step")
+                prepare_state(optimizer, trained)
+                _assign_state(optimizer, tracker)
+            for number in range(request.steps):
+                say(f"step {number + 1} of {request.steps}")
+                _step(request, tracker, built, optimizer, trained, inputs)
+    return built
+
+
+def simulate(request: Simulation, say: Progress = lambda phase: None) -> Simulated:
+    """Follow the step and sum it up. Takes seconds; no weights, no GPU."""
+    started = time.monotonic()
+    tracker = make_tracker(request)
+    built = follow(request, tracker, say)
+    say("replaying the allocator")
+    allocator = replay(tracker.trace)
+    counts = [(elements(p, built.quantized.get(id(p))), p.requires_grad) for _, p in built.parameters]
+    return Simulated(
+        allocated_bytes=tracker.peak_bytes,
+        reserved_bytes=allocator.peak_reserved if request.device == "cuda" else tracker.peak_bytes,
+        least_capacity_bytes=least_capacity(tracker.trace) if request.device == "cuda" else tracker.peak_bytes,
+        load_peak_bytes=tracker.phase_peaks.get("load", 0),
+        static_bytes=sum(tracker.parts.get(part, 0) for part in ("weights", "adapters", "optimizer")),
+        parts=tracker.peak_parts,
+        phase_peaks=dict(tracker.phase_peaks),
+        moment=tracker.peak_moment[0],
+        parameters=sum(count for count, _ in counts),
+        trainable_parameters=sum(count for count, trained in counts if trained),
+        operations=tracker.operations,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _load(request: Simulation, tracker: Tracker, built: Built) -> None:
+    """Count the weights in the order and with the copies that loading makes."""
+    warm = request.load_warmup if request.load_warmup is not None else request.shape.method == "qlora"
+    if warm:  # transformers reserves the expected size in one piece and gives it back
+        sizes = [_expected_bytes(p, built.quantized.get(id(p))) for name, p in built.parameters if not is_adapter(name)]
+        tracker.brief(int(sum(sizes)))
+    narrow: list[tuple[int, str, Any]] = []
+    for name, parameter in built.parameters:
+        state = built.quantized.get(id(parameter))
+        part = "adapters" if is_adapter(name) else "weights"
+        if state is not None:
+            _load_quantized(tracker, parameter, state)
+        elif request.prepared_for_kbit and not is_adapter(name):
+            narrow.append((tracker.request(2 * parameter.numel()), part, parameter))
+        else:
+            tracker.add(parameter, part)
+    for number, part, parameter in narrow:  # widened one by one while the 16-bit copies live
+        tracker.add(parameter, part)
+        tracker.give_back(number)
+    for buffer in built.model.buffers():
+        tracker.add(buffer, "weights")
+    tracker.mark(0, "loaded")
+
+
+def _load_quantized(tracker: Tracker, parameter: Any, state: Any) -> None:
+    count = elements(parameter, state)
+    whole = tracker.request(2 * count)
+    tracker.add(parameter, "weights")
+    scales = tracker.request(4 * -(-count // 64)) if state.state2 is not None else 0
+    for tensor in quantized_tensors(state):
+        tracker.add(tensor, "weights")
+    tracker.give_back(scales)
+    tracker.give_back(whole)
+
+
+def _expected_bytes(parameter: Any, state: Any) -> float:
+    return 0.5 * elements(parameter, state) if state is not None else 2.0 * parameter.numel()
+
+
+def _inputs(request: Simulation, vocabulary: int) -> dict[str, torch.Tensor]:
+    rows, length = request.shape.micro_batch_size, request.shape.sequence_length
+    inputs = {name: torch.zeros(rows, length, dtype=torch.int64) for name in ("input_ids", "labels")}
+    if request.padded:
+        inputs["attention_mask"] = torch.zeros(rows, 1, length, length, dtype=torch.bool)
+    return inputs
+
+
+def _step(
+    request: Simulation, tracker: Tracker, built: Built, optimizer: Any, trained: list[Any], inputs: dict[str, Any]
+) -> None:
+    for _ in range(min(request.shape.accumulation, 2)):  # the second micro-batch meets the first one's gradients
+        tracker.begin("forward")
+        loss, output = _forward(request, built.model, inputs)
+        if not request.keep_outputs:
+            del output
+        tracker.begin("backward")
+        loss.backward()
+        loss = output = None
+    tracker.begin("step")
+    if request.clip:
+        torch.nn.utils.clip_grad_norm_(trained, 1.0, foreach=True)
+    optimizer.step()
+    _assign_state(optimizer, tracker)
+    optimizer.zero_grad(set_to_none=True)
+    tracker.begin("idle")
+
+
+def _forward(request: Simulation, model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, Any]:
+    """The loss, and the model's output, which trainers let go before the backward pass."""
+    dtype = AUTOCAST.get(request.shape.precision) if request.autocast else None
+    with torch.autocast("cpu", dtype=dtype) if dtype is not None else nullcontext():
+        if request.shape.chunked_loss:
+            output = model(**inputs, fused_lm_head=True, use_cache=False)
+            return -output.log_probs.sum(), output
+        output = model(**inputs, use_cache=False)
+    if dtype is not None and request.convert_outputs:  # accelerate returns all outputs in fp32, here the logits
+        output = type(output)({k: v.float() if _is_float(v) else v for k, v in output.items()})
+    return output.loss, output
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
+
+
+def _assign_state(optimizer: Any, tracker: Tracker) -> None:
+    for state in optimizer.state.values():
+        for value in state.values():
+            if isinstance(value, torch.Tensor):
+                tracker.assign(value, "optimizer")

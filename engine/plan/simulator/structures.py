@@ -1,0 +1,103 @@
+"""The structures that tables are compiled for: a family's operations, whatever its sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.plan.simulator.symbols import Probe
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One way in which layers are built. `name` is "TYPE-grouped" or "TYPE-plain", with the variant behind it.
+
+    `square`: the hidden size is the width of all heads. `ties`: whether head and embedding are one tensor, where it matters.
+    """
+
+    model_type: str
+    grouped: bool
+    ties: tuple[bool, ...] = (False, True)
+    square: bool = False
+    rotary_share: float = 1.0
+    attention: str = "sdpa"
+    variant: str = ""
+    changes: dict[str, Any] = field(default_factory=dict)
+    precisions: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def name(self) -> str:
+        return structure_name(self.model_type, self.grouped, self.variant)
+
+
+def structure_name(model_type: str, grouped: bool, variant: str) -> str:
+    """The name of a structure, and of its file of tables."""
+    heads = "grouped" if grouped else "plain"
+    return f"{model_type}-{heads}" + (f"-{variant}" if variant else "")
+
+
+_UNTIED, _TIED = (False,), (True,)
+_OLD_GPUS = (("cuda", "bf16"), ("cuda", "fp16"), ("cpu", "fp32"))
+
+STRUCTURES: tuple[Structure, ...] = (
+    Structure("llama", True, precisions=_OLD_GPUS),
+    Structure("llama", False, precisions=_OLD_GPUS),
+    Structure("qwen2", True, precisions=_OLD_GPUS),
+    Structure("qwen3", True, precisions=_OLD_GPUS),
+    Structure("mistral", True, _UNTIED, precisions=_OLD_GPUS),
+    Structure("gemma", True, _TIED),
+    Structure("gemma", False, _TIED),
+    Structure("gemma2", True, _TIED, attention="eager"),
+    Structure("gemma3_text", True, _TIED),
+    Structure("phi3", True),
+    Structure("phi3", False, _UNTIED),
+    Structure("phi", False, _UNTIED, square=True, rotary_share=0.5),
+    Structure("olmo", False, _UNTIED),
+    Structure("olmo2", True, _UNTIED),
+    Structure("olmo2", False, _UNTIED),
+    Structure("cohere", True, _TIED),
+    Structure("granite", True, _TIED),
+    Structure("stablelm", False, _UNTIED, square=True, rotary_share=0.25),
+    Structure("starcoder2", True, _TIED),
+    Structure("gpt_neox", False, _UNTIED, square=True, rotary_share=0.25),
+    Structure(
+        "gpt_neox", False, _UNTIED, square=True, rotary_share=1.0, variant="serial",
+        changes={"use_parallel_residual": False},
+    ),
+    Structure("gpt2", False, _TIED, square=True),
+    Structure("gptj", False, _UNTIED, square=True, rotary_share=0.25),
+    Structure("falcon", True, _TIED, square=True, variant="new", changes={"new_decoder_architecture": True}),
+    Structure("falcon", True, _TIED, square=True, variant="single"),
+    Structure("smollm3", True, _TIED),
+    Structure("ministral", True),
+)  # fmt: skip
+
+
+def probe_config(structure: Structure, probe: Probe, layers: int, tied: bool) -> dict[str, Any]:
+    """The config.json of a probe, in the names that the family uses."""
+    if structure.model_type in ("gpt2", "gptj"):
+        config: dict[str, Any] = {
+            "n_embd": probe.hidden, "n_layer": layers, "n_head": probe.heads, "n_inner": probe.inner,
+            "n_positions": 4096, "rotary_dim": probe.rotary,
+        }  # fmt: skip
+        if structure.model_type == "gpt2":
+            del config["rotary_dim"]
+            config |= {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
+    else:
+        config = {
+            "hidden_size": probe.hidden, "num_hidden_layers": layers, "num_attention_heads": probe.heads,
+            "num_key_value_heads": probe.kv_heads, "intermediate_size": probe.inner, "max_position_embeddings": 4096,
+        }  # fmt: skip
+    if structure.model_type == "falcon":
+        config |= {"num_kv_heads": probe.kv_heads, "ffn_hidden_size": probe.inner}
+    if not structure.square:
+        config["head_dim"] = probe.head_dim
+    if structure.rotary_share < 1 and "rotary_dim" not in config:
+        config |= {"partial_rotary_factor": structure.rotary_share, "rotary_pct": structure.rotary_share}
+    common = {
+        "model_type": structure.model_type, "vocab_size": probe.vocab, "tie_word_embeddings": tied, "pad_token_id": 0,
+        "bos_token_id": 1, "eos_token_id": 2,
+    }  # fmt: skip
+    if structure.model_type in ("mistral", "ministral", "gemma2", "gemma3_text", "phi3", "starcoder2"):
+        common["sliding_window"] = 8192
+    return {**common, **config, **structure.changes}
