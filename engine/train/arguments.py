@@ -1,0 +1,62 @@
+"""The recipe as TRL's configuration. Every value whose default is a trap is set here, explicitly."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from trl import SFTConfig
+
+from engine.recipe import Recipe
+from engine.train.schedule import Schedule
+
+_SCHEDULERS = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+
+
+def make_arguments(recipe: Recipe, schedule: Schedule, device: torch.device, scratch: Path) -> SFTConfig:
+    """Build the configuration; `scratch` is a folder that the trainer may name but never writes to.
+
+    Traps that are closed here: TRL cuts at 1024 tokens and forces bf16 when nothing is said; transformers logs every
+    ten steps, turns a NaN loss into 0.0, rotates checkpoints by file time, evaluates with batches of 8, and restarts
+    at step 0 on trained weights when it looks for a batch size.
+    """
+    training = recipe.training
+    on_cpu = device.type == "cpu"
+    return SFTConfig(
+        output_dir=str(scratch),
+        # the data is rendered, cut and packed already
+        max_length=training.sequence_length,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        packing=training.packing, packing_strategy="bfd", eval_packing=False,
+        completion_only_loss=False, assistant_only_loss=False, remove_unused_columns=True,
+        # steps
+        max_steps=schedule.total_steps,
+        per_device_train_batch_size=training.micro_batch_size,
+        per_device_eval_batch_size=training.micro_batch_size,
+        gradient_accumulation_steps=training.gradient_accumulation_steps,
+        auto_find_batch_size=False, dataloader_drop_last=False, dataloader_num_workers=0,
+        dataloader_pin_memory=not on_cpu,
+        # optimizer
+        learning_rate=training.learning_rate, lr_scheduler_type=_SCHEDULERS[training.scheduler],
+        warmup_steps=schedule.warmup_steps, optim=training.optimizer, weight_decay=training.weight_decay,
+        max_grad_norm=training.max_grad_norm, seed=training.seed, data_seed=training.seed,
+        # numbers
+        use_cpu=on_cpu, bf16=training.precision == "bf16", fp16=training.precision == "fp16" and not on_cpu,
+        loss_type="nll",
+        # what is said and kept
+        logging_strategy="steps", logging_steps=1, logging_first_step=True, logging_nan_inf_filter=False,
+        include_num_input_tokens_seen="no", report_to="none", disable_tqdm=True, log_level="warning",
+        save_strategy="no", eval_strategy="no", eval_on_start=False, load_best_model_at_end=False,
+        push_to_hub=False, enable_jit_checkpoint=False, restore_callback_states_from_checkpoint=False,
+        **_checkpointing(training.gradient_checkpointing),
+    )  # fmt: skip
+
+
+def _checkpointing(wanted: bool) -> dict[str, Any]:
+    """Gradient checkpointing under the name that the installed transformers uses; TRL's own default is on."""
+    known = {field.name for field in dataclasses.fields(SFTConfig)}
+    new = "activation_checkpointing" in known
+    name = "activation_checkpointing" if new else "gradient_checkpointing"
+    return {name: wanted, **({f"{name}_kwargs": {"use_reentrant": False}} if wanted else {})}

@@ -1,0 +1,108 @@
+"""Put model, data and trainer together for one engine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from engine.runs.store import Run
+from engine.train import facts, load, memory, resume, surroundings
+from engine.train.arguments import make_arguments
+from engine.train.callbacks import Conductor
+from engine.train.checkpoint import Checkpoint
+from engine.train.dataset import evaluation_batches, make_dataset
+from engine.train.gpu_lock import claim_gpu
+from engine.train.samples import SampleWriter
+from engine.train.saving import Saver
+from engine.train.schedule import make_schedule
+from engine.train.session import Engine, Inputs, Session
+from engine.train.trainer import RunTrainer
+from engine.train.training_state import read_progress
+
+
+@dataclass(frozen=True)
+class Machinery:
+    """Everything that turns while a run goes on."""
+
+    session: Session
+    trainer: Any
+    tokenizer: Any
+    saver: Saver
+    conductor: Conductor
+    samples: SampleWriter
+    batches: Any
+
+
+def build(inputs: Inputs, engine: Engine) -> Machinery:
+    """Load the model and connect all parts. Raises UserError for whatever cannot be loaded or has changed."""
+    device = _choose_device(inputs.run, engine)
+    recipe, data, start = inputs.recipe, inputs.data, inputs.start
+    known = facts.make_facts(recipe, data.fingerprint, inputs.directory)
+    if start is not None:
+        resume.go_on(start, known, engine.reporter)
+    dataset = make_dataset(data.train, recipe.training)
+    schedule = make_schedule(recipe, len(dataset), len(data.held_out))
+    session = Session(inputs.run, recipe, schedule, engine, known)
+    if start is not None:
+        _take_up(session, start)
+    tokenizer = load.load_tokenizer(inputs.directory)
+    trainer = RunTrainer(
+        model=_model(inputs, device), args=make_arguments(recipe, schedule, device, inputs.run.path / "scratch"),
+        train_dataset=dataset, processing_class=tokenizer,
+    )  # fmt: skip
+    if recipe.method.name != "full":
+        load.hold_trainable_in_fp32(trainer.model)
+    batches = None
+    if data.held_out:
+        batches = evaluation_batches(data.held_out, tokenizer.pad_token_id, recipe.training.micro_batch_size)
+    return _connect(inputs, session, trainer, tokenizer, batches)
+
+
+def _choose_device(run: Run, engine: Engine) -> torch.device:
+    device = memory.choose_device()
+    threads = int(os.environ.get("OMP_NUM_THREADS") or surroundings.cpu_threads())
+    torch.set_num_threads(threads)
+    engine.pulse.memory_bytes = memory.held_bytes(device)
+    if device.type == "cuda":
+        other = claim_gpu(str(torch.cuda.get_device_properties(device).uuid))
+        if other:
+            engine.reporter.warning(f"Another run works on this GPU ({other}), so memory may run out.", str(device),
+                                    "Wait for it, or choose another GPU with CUDA_VISIBLE_DEVICES.")  # fmt: skip
+    facts.write_environment(run, device, threads)
+    return device
+
+
+def _take_up(session: Session, start: Checkpoint) -> None:
+    """Count on from where the checkpoint was made."""
+    session.progress = read_progress(start.path)
+    session.engine.reporter.go_on_from(start.step, session.progress.elapsed_seconds)
+    if session.progress.best_loss is not None:
+        session.evaluations.best_loss = session.progress.best_loss
+        session.evaluations.best_step = session.progress.best_step
+
+
+def _model(inputs: Inputs, device: torch.device) -> Any:
+    """The model to train: a full model comes from the checkpoint itself when there is one."""
+    recipe, start = inputs.recipe, inputs.start
+    if recipe.method.name == "full":
+        return load.load_model(start.path if start is not None else inputs.directory, recipe, device)
+    base = load.load_model(inputs.directory, recipe, device)
+    if inputs.files.is_adapter and inputs.files.directory is not None:
+        return load.open_adapter(base, inputs.files.directory)
+    return load.add_adapter(base, recipe.method, recipe.training.seed)
+
+
+def _connect(inputs: Inputs, session: Session, trainer: RunTrainer, tokenizer: Any, batches: Any) -> Machinery:
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    trainer.parts = session.progress.parts
+    saver = Saver(session, trainer)
+    samples = SampleWriter(session, trainer, tokenizer, inputs.prompts, inputs.template.stop_ids)
+    conductor = Conductor(session, trainer, saver, batches, samples)
+    trainer.on_shrunk = conductor.shrunk
+    trainer.add_callback(conductor)
+    return Machinery(session, trainer, tokenizer, saver, conductor, samples, batches)

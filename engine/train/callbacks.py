@@ -1,0 +1,173 @@
+"""What happens between the steps: reports, evaluations, checkpoints, and whatever others ask for."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from transformers import TrainerCallback
+
+from engine.errors import UserError
+from engine.train import randomness
+from engine.train.evaluation import Evaluation, evaluate
+from engine.train.health import cause_of_bad_numbers
+from engine.train.orders import ENDING, Order
+from engine.train.saving import Saver
+from engine.train.session import Session
+from engine.train.trainer import free_memory, is_out_of_memory
+
+Samples = Callable[[int], None]
+
+
+class Conductor(TrainerCallback):  # type: ignore[misc]
+    """Sits beside the trainer. transformers calls `on_log` after every step, since every step is logged."""
+
+    def __init__(self, session: Session, trainer: Any, saver: Saver, batches: Any, write_samples: Samples) -> None:
+        self.session = session
+        self.trainer = trainer
+        self.saver = saver
+        self.batches = batches
+        self.write_samples = write_samples
+        self.stopped: Order | None = None
+        """The order that ended training before its last step."""
+        self._mark = time.perf_counter()
+        self._skipped = False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.saver.random_state = randomness.capture()
+        self._mark = time.perf_counter()
+
+    def on_substep_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.session.reporter.tick()
+        if self.session.orders.waiting:
+            self._obey(control)
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """Leave the weights alone when the gradient is no number: one such step would destroy all of them.
+
+        With fp16 the gradient scaler does the same, and overflows are its way of finding the scale.
+        """
+        if not math.isfinite(self.trainer.gradient_norm) and self.trainer.accelerator.scaler is None:
+            model.zero_grad(set_to_none=True)
+            self._skipped = True
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        if not logs or "loss" not in logs:
+            return  # the summary at the end
+        step = int(state.global_step)
+        self.saver.random_state = randomness.capture()
+        del state.log_history[:-1]
+        if not math.isfinite(logs["loss"]):
+            self.trainer._tr_loss.zero_()  # transformers resets its sum by subtracting it, and NaN - NaN is NaN
+        self._report(step, float(state.epoch or 0.0), logs)
+        self._check_health(step)
+        self._evaluate_and_save(step)
+        if self.session.orders.waiting:
+            self._obey(control)
+        self._mark = time.perf_counter()
+
+    def _report(self, step: int, epoch: float, logs: dict[str, float]) -> None:
+        seconds = time.perf_counter() - self._mark
+        session, trainer = self.session, self.trainer
+        progress = session.progress
+        progress.tokens += trainer.step_tokens
+        progress.trained_tokens += trainer.step_trained_tokens
+        loss, norm = logs["loss"], logs.get("grad_norm", math.nan)
+        marks = {"spike": True} if session.losses.add(step, loss, self._norm_that_counts(norm)) else {}
+        session.reporter.step(
+            seconds, step=step, total_steps=session.schedule.total_steps, epoch=round(epoch, 4), loss=loss,
+            lr=logs["learning_rate"], grad_norm=norm, tokens=progress.tokens, trained_tokens=progress.trained_tokens,
+            tokens_per_second=round(trainer.step_tokens / seconds, 1) if seconds else 0.0, **marks,
+        )  # fmt: skip
+
+    def _norm_that_counts(self, norm: float) -> float:
+        """An overflow that the fp16 scaler skipped is part of its work."""
+        scaled = self.trainer.accelerator.scaler is not None
+        return 0.0 if scaled and self.trainer.accelerator.optimizer_step_was_skipped else norm
+
+    def _check_health(self, step: int) -> None:
+        watch, reporter, recipe = self.session.losses, self.session.reporter, self.session.recipe
+        if self._skipped:
+            self._skipped = False
+            reporter.warning("The gradient was no number, so this step changed nothing.", f"step {step}", kind="nan")
+        if watch.gone:
+            cause = cause_of_bad_numbers(
+                recipe.training.precision, recipe.training.learning_rate, recipe.method.name
+            )
+            what = f"The loss or its gradient has been no number since step {watch.first_bad_step}."
+            raise UserError(what, f"step {step}", cause, exit_code=1)
+        if watch.nothing_to_learn:
+            what = "The loss is nearly zero from the first step on, so there is nothing to learn."
+            fix = "Look at what the rows teach: tunewright data. Often the answer column is wrong or constant."
+            raise UserError(what, f"step {step}", fix, exit_code=1)
+
+    def _evaluate_and_save(self, step: int) -> None:
+        if self.session.schedule.evaluates_at(step):
+            self.evaluate(step)
+        if self.session.schedule.saves_at(step):
+            self.saver.save()
+
+    def evaluate(self, step: int) -> None:
+        """Measure the held-out loss, say it, and write samples. Given up when the run shall end."""
+        reporter = self.session.reporter
+        before = reporter.state["phase"]
+        reporter.phase("evaluating", f"step {step}")
+        found = self._measure(step)
+        if found is not None:
+            reporter.state["eval_loss"] = found.loss
+            reporter.event("eval", durable=True, step=step, loss=found.loss, perplexity=found.perplexity,
+                           rows=found.rows, tokens=found.tokens, seconds=round(found.seconds, 3))  # fmt: skip
+            if step > 0 and self.session.evaluations.add(step, found.loss):
+                self._say_that_it_rises(step)
+            if self.session.orders.ending is None:
+                self.write_samples(step)
+        reporter.phase(before)
+
+    def _measure(self, step: int) -> Evaluation | None:
+        try:
+            return evaluate(self.trainer.model, self.batches, self.trainer.args.device, self._between)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        free_memory()
+        fix = "Training goes on. Free the device, or choose a shorter sequence length."
+        self.session.reporter.warning("There was no memory for an evaluation.", f"step {step}", fix, kind="memory")
+        return None
+
+    def _between(self) -> bool:
+        """Between two batches of an evaluation: save when asked to, and say whether to go on."""
+        self.session.reporter.tick()
+        if self.session.orders.waiting and self.session.orders.take("save"):
+            self.saver.save()
+        return self.session.orders.ending is None
+
+    def _say_that_it_rises(self, step: int) -> None:
+        best = self.session.evaluations
+        self.session.reporter.warning(
+            "The loss on held-out rows has risen three times in a row: the model begins to learn the rows by heart.",
+            f"step {step}", f"Consider stopping. It was best at step {best.best_step} ({best.best_loss:.4f}).",
+            kind="overfitting",
+        )  # fmt: skip
+
+    def shrunk(self, parts: int) -> None:
+        """Say that memory ran out and what was done about it."""
+        rows = max(1, self.session.recipe.training.micro_batch_size // parts)
+        step = int(self.trainer.state.global_step) + 1
+        self.session.reporter.event(
+            "oom", durable=True, step=step, parts=parts, micro_batch_size=rows,
+            detail=f"Memory ran out. Each micro-batch is now done in {parts} parts; the effective batch is the same.",
+        )  # fmt: skip
+
+    def _obey(self, control: Any) -> None:
+        for order in self.session.orders.take():
+            if order.action in ENDING:
+                self.stopped = order
+                control.should_training_stop = True
+            elif order.action == "save":
+                self.saver.save()
+            elif order.action == "evaluate" and self.batches is not None:
+                self.evaluate(int(self.trainer.state.global_step))
+            elif order.action == "sample":
+                self.write_samples(int(self.trainer.state.global_step))

@@ -1,0 +1,178 @@
+"""Load a base model for training: full, with a LoRA adapter, or in 4 bits with a LoRA adapter (QLoRA).
+
+Only safetensors are read and no code of a model repository runs. Everything comes from a local folder.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from engine.errors import UserError
+from engine.recipe import MethodPart, Recipe
+
+DTYPES: dict[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+_PAD_WORDS = ("<|finetune_right_pad_id|>", "<|pad|>", "<pad>", "[PAD]", "<|PAD_TOKEN|>", "<|endoftext|>", "<unk>")
+"""Tokens that model families keep for padding, best first."""
+
+
+def base_dtype(recipe: Recipe, device: torch.device) -> torch.dtype:
+    """In which format the base weights are held.
+
+    Full fine-tuning in fp16 needs fp32 weights, since gradients of fp16 weights cannot be unscaled.
+    """
+    precision = recipe.training.precision
+    if recipe.method.name == "full" and precision == "fp16":
+        return torch.float32
+    if device.type == "cpu" and precision == "fp16":
+        return torch.float32
+    return DTYPES[precision]
+
+
+def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model folder, with a padding token that is not the end token wherever there is one.
+
+    Labels are explicit in this program, so a shared token would not hide the end token from training; but whoever
+    trains on with the saved tokenizer and masks by padding token would teach the model never to stop.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        fix = "Copy the tokenizer files of the base model (tokenizer.json, tokenizer_config.json) into the folder."
+        raise UserError(f"The tokenizer cannot be loaded: {_first_line(error)}", str(directory), fix) from error
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        vocabulary = tokenizer.get_vocab()
+        taken = {tokenizer.eos_token, tokenizer.bos_token}
+        spare = [word for word in (*_PAD_WORDS, tokenizer.unk_token) if word in vocabulary and word not in taken]
+        tokenizer.pad_token = spare[0] if spare else tokenizer.eos_token
+    tokenizer.padding_side = "right"
+    return tokenizer  # type: ignore[no-any-return]
+
+
+def load_model(directory: Path, recipe: Recipe, device: torch.device) -> PreTrainedModel:
+    """The base model in the format that the recipe's method needs, on `device`, without an adapter.
+
+    Raises UserError for files that are missing, damaged or of another kind.
+    """
+    _refuse_foreign_code(directory)
+    options: dict[str, Any] = {
+        "dtype": base_dtype(recipe, device), "local_files_only": True, "trust_remote_code": False,
+        "use_safetensors": True, "attn_implementation": "sdpa",
+    }  # fmt: skip
+    if device.type == "cuda":
+        options["device_map"] = {"": device.index or 0}
+    if recipe.method.name == "qlora":
+        options["quantization_config"] = four_bit(recipe, directory, device)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(directory, **{k: v for k, v in options.items() if v is not None})
+    except torch.OutOfMemoryError as error:
+        fix = "Choose QLoRA, a smaller model, or free the GPU."
+        raise UserError("The weights of the base model do not fit into GPU memory.", str(device), fix, 1) from error
+    except Exception as error:  # safetensors, transformers and bitsandbytes each have their own
+        what = f"The model cannot be loaded: {_first_line(error)}"
+        raise UserError(what, str(directory), "Check that all files of the model are there and whole.") from error
+    model.config.use_cache = False
+    return model  # type: ignore[no-any-return]
+
+
+def four_bit(recipe: Recipe, directory: Path, device: torch.device) -> BitsAndBytesConfig | None:
+    """NF4 with double quantization; None when the model comes quantized that way already.
+
+    Raises UserError for a model that is quantized in another way.
+    """
+    stored = _read_config(directory).get("quantization_config")
+    if stored:
+        if stored.get("quant_method") == "bitsandbytes" or stored.get("load_in_4bit"):
+            return None
+        what = f"The model is already quantized ({stored.get('quant_method', 'unknown way')})."
+        raise UserError(what, str(directory), "Use the 16-bit version of the model, or LoRA instead of QLoRA.")
+    if device.type == "cpu":
+        _mend_bitsandbytes_on_cpu()
+    compute = torch.float32 if device.type == "cpu" and recipe.training.precision == "fp16" else DTYPES[
+        recipe.training.precision]  # fmt: skip
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute
+    )
+
+
+def _mend_bitsandbytes_on_cpu() -> None:
+    """Keep bitsandbytes 0.50 from repacking 4-bit weights at the first evaluation on CPUs with AVX512-BF16.
+
+    It never packs them back, and its kernel for the repacked form has no gradient: training would go on with
+    gradients that are silently wrong. Without the repacking, losses equal those of a run without evaluation.
+    """
+    import bitsandbytes.nn.modules as modules
+
+    if hasattr(modules, "has_avx512bf16"):
+        modules.has_avx512bf16 = lambda: False
+
+
+def add_adapter(model: PreTrainedModel, method: MethodPart, seed: int) -> Any:
+    """Put a fresh LoRA adapter on `model`; its weights are random by `seed` and held in fp32.
+
+    In 16 bits Adam's second moment would stand still (a change of one part in a thousand is below their precision).
+    """
+    from peft import LoraConfig, get_peft_model
+    from transformers import set_seed
+
+    set_seed(seed)
+    targets = method.target_modules
+    config = LoraConfig(
+        r=method.rank, lora_alpha=method.alpha, lora_dropout=method.dropout, task_type="CAUSAL_LM", bias="none",
+        target_modules="all-linear" if targets == ["all-linear"] else targets,
+    )  # fmt: skip
+    try:
+        adapted = get_peft_model(model, config)
+    except ValueError as error:
+        fix = 'Use ["all-linear"], or names of linear layers of this model.'
+        raise UserError(f"The adapter cannot be placed: {_first_line(error)}", "method.target_modules", fix) from error
+    return adapted
+
+
+def open_adapter(model: PreTrainedModel, directory: Path) -> Any:
+    """Put an adapter that was trained before on its base model, to train it further."""
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, directory, is_trainable=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        what = f"The adapter cannot be opened: {_first_line(error)}"
+        raise UserError(what, str(directory), "Check that it belongs to this base model.") from error
+
+
+def hold_trainable_in_fp32(model: torch.nn.Module) -> None:
+    """Give every trainable adapter weight fp32: TRL turns those of a quantized model into bf16 when it is built.
+
+    A resumed run would hold them in fp32 in any case, so without this it would not go on where it stopped.
+    """
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.dtype != torch.float32:
+            parameter.data = parameter.data.float()
+
+
+def _refuse_foreign_code(directory: Path) -> None:
+    config = _read_config(directory)
+    if "auto_map" in config:
+        fix = "Choose a model whose architecture is part of transformers."
+        raise UserError("The model wants to run its own Python code, which is never allowed.", str(directory), fix)
+    if not any(directory.glob("*.safetensors")):
+        fix = "Use a model with .safetensors files; other weight files can hold programs."
+        raise UserError("The model folder has no .safetensors weights.", str(directory), fix)
+
+
+def _read_config(directory: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        fix = "Give the folder of a model, with config.json, weights and tokenizer."
+        raise UserError("The model folder has no readable config.json.", str(directory), fix) from error
+    return config if isinstance(config, dict) else {}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,158 @@
+"""The engine's second thread: it beats, listens for requests and signals, and notices when nothing moves.
+
+A signal handler of Python runs only when the main thread comes back from native code, which can take a long time in
+the middle of a backward pass. So signals arrive here through a wake-up pipe, and are acted on at once.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import selectors
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+from engine.runs.control import Request, acknowledge, pending
+from engine.runs.store import Run
+from engine.train.orders import ENDING, Order, Orders
+from engine.train.reporter import Reporter
+
+POLL_SECONDS = 0.2
+"""A request is answered within a second; a fifth of one costs nothing that can be measured."""
+BEAT_SECONDS = 1.0
+STALL_FLOOR_SECONDS = 300.0
+STALL_STEPS = 10
+"""A step may take this many times the usual before the run counts as stalled (and never less than the floor)."""
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+EXIT_STOPPED = 3
+
+Stance = Literal["early", "training", "closing"]
+"""early: nothing would be lost by leaving. training: the trainer saves first. closing: the end is being written."""
+
+
+class Pulse(threading.Thread):
+    """Started once by the engine. `memory_bytes` measures what the run holds; it is called once a second."""
+
+    def __init__(self, run: Run, reporter: Reporter, orders: Orders) -> None:
+        super().__init__(name="pulse", daemon=True)
+        self.run_directory = run
+        self.reporter = reporter
+        self.orders = orders
+        self.stance: Stance = "early"
+        self.memory_bytes: Callable[[], int] = resident_bytes
+        self._signals, self._signal_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._ending = threading.Event()
+        self._before: dict[signal.Signals, Any] = {}
+        self._stop_signals = 0
+        self._stalled_since: float | None = None
+
+    def install(self) -> None:
+        """Send stop signals to this thread. Must be called by the main thread, before `start`."""
+        for number in STOP_SIGNALS:
+            self._before[number] = signal.signal(number, lambda *_: None)  # the pipe carries the news
+        self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.set_wakeup_fd(self._signal_end, warn_on_full_buffer=False)
+
+    def finish(self) -> None:
+        """Stop the thread, wait for it, and give the signals back. Must be called by the main thread."""
+        self._ending.set()
+        self.join(5 * BEAT_SECONDS)
+        signal.set_wakeup_fd(-1)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        os.close(self._signals)
+        os.close(self._signal_end)
+
+    def run(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._signals, selectors.EVENT_READ)
+            next_beat = time.monotonic()
+            while not self._ending.is_set():
+                if selector.select(POLL_SECONDS):
+                    self._read_signals()
+                self._read_requests()
+                if time.monotonic() >= next_beat:
+                    next_beat = time.monotonic() + BEAT_SECONDS
+                    self._beat()
+
+    def _beat(self) -> None:
+        self.reporter.memory_bytes = self.memory_bytes()
+        self._look_for_stall()
+        self.reporter.write_state()
+
+    def _read_signals(self) -> None:
+        for number in os.read(self._signals, 64):
+            if number not in STOP_SIGNALS:
+                continue
+            self._stop_signals += 1
+            name = signal.Signals(number).name
+            if self._stop_signals > 1:
+                self.leave(f"A second {name} ended the run at once.")
+            if self.stance == "early":
+                self.leave(f"{name} ended the run before training began.")
+            if self.stance == "training":
+                self.orders.give(Order("stop", source=name))
+
+    def _read_requests(self) -> None:
+        for request in pending(self.run_directory):
+            self.answer(request)
+
+    def answer(self, request: Request) -> None:
+        """Accept or refuse one request. The event comes first: a request is removed only when it has its answer."""
+        accepted, detail = self._decide(request)
+        self.reporter.event("control", durable=True, id=request.identity, action=request.action, accepted=accepted,
+                            detail=detail)  # fmt: skip
+        acknowledge(self.run_directory, request.identity)
+        if accepted and self.stance == "early" and request.action in ENDING:
+            self.leave(f"Asked to {request.action} before training began.")
+
+    def _decide(self, request: Request) -> tuple[bool, str]:
+        action = request.action
+        if action == "resume":
+            withdrawn = self.orders.withdraw_ending()
+            return withdrawn, "It goes on." if withdrawn else "It is running."
+        if self.stance == "closing":
+            return False, "The run is at its end."
+        if self.stance == "early":
+            if action in ENDING:
+                return True, "There is nothing to save yet."
+            return False, "Training has not begun."
+        if not self.orders.give(Order(action, request.identity, arguments=request.arguments)):
+            return False, "The run is stopping already."
+        return True, "At the next micro-batch."
+
+    def leave(self, detail: str) -> None:
+        """End the process from here, without waiting for the main thread. Whatever is half written is never read."""
+        self.reporter.end("stopped", detail)
+        sys.stderr.flush()
+        os._exit(EXIT_STOPPED)
+
+    def _look_for_stall(self) -> None:
+        silent = time.monotonic() - self.reporter.last_progress
+        limit = max(STALL_FLOOR_SECONDS, STALL_STEPS * self.reporter.step_seconds)
+        if silent < limit:
+            if self._stalled_since is not None:
+                self.reporter.warning("The run moves again.", f"after {time.monotonic() - self._stalled_since:.0f} s")
+            self._stalled_since = None
+        elif self._stalled_since is None:
+            self._stalled_since = self.reporter.last_progress
+            faulthandler.dump_traceback(sys.stderr, all_threads=True)
+            self.reporter.warning(
+                f"Nothing has moved for {silent:.0f} seconds.", f"phase: {self.reporter.state['phase']}",
+                "The stacks of all threads are in engine.log. Stopping and resuming loses nothing that was saved.",
+                kind="stalled",
+            )  # fmt: skip
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process; 0 where /proc is not there."""
+    try:
+        with open("/proc/self/statm", "rb") as stream:  # noqa: PTH123  (measured: three times quicker than Path)
+            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0

@@ -1,0 +1,112 @@
+"""The rehearsal: the worst step of the run, done before the first one, so that memory runs out now or never.
+
+The longest batch goes forward and backward, the optimizer takes a step that changes nothing, and one evaluation batch
+is measured. Weights and random state are the same afterwards.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from engine.errors import UserError
+from engine.train.dataset import longest_batch, split_batch
+from engine.train.evaluation import evaluate
+from engine.train.memory import free_device_bytes, read_peak, reset_peak
+from engine.train.randomness import untouched
+from engine.train.session import Session
+from engine.train.trainer import free_memory, is_out_of_memory, largest_cut
+
+
+def rehearse(session: Session, trainer: Any, batches: Any, estimate: Callable[[int, int], int]) -> None:
+    """Rehearse, cutting micro-batches smaller until it fits, and write the `rehearsal` event.
+
+    `estimate` says how many bytes the plan expects for so many rows of so many tokens. Raises UserError when even
+    single rows do not fit.
+    """
+    device = trainer.args.device
+    batch = longest_batch(trainer.train_dataset, trainer.data_collator, trainer.args.per_device_train_batch_size)
+    started = time.monotonic()
+    while True:
+        reset_peak(device)
+        try:
+            with untouched():
+                _worst_step(session, trainer, batch)
+                if batches is not None:
+                    evaluate(trainer.model, [next(iter(batches))], device)
+            break
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        _shrink(session, trainer, batch)
+    peak = read_peak(device)
+    _clean(trainer)
+    rows, tokens = batch["input_ids"].shape
+    rows_at_once = max(1, -(-rows // trainer.parts))
+    session.reporter.event(
+        "rehearsal", durable=True, device=device.type, allocated_bytes=peak.allocated_bytes,
+        reserved_bytes=peak.reserved_bytes, free_bytes=free_device_bytes(device),
+        estimate_bytes=estimate(rows_at_once, tokens), rows=rows, tokens=tokens, parts=trainer.parts, seconds=round(time.monotonic() - started, 3),
+    )  # fmt: skip
+
+
+def _worst_step(session: Session, trainer: Any, batch: dict[str, Any]) -> None:
+    """One training step with the optimizer's state in place. On a GPU a second pass runs beside that state."""
+    device = trainer.args.device
+    model = trainer.model
+    model.train()
+    trainer.create_optimizer()
+    pieces = split_batch({k: v.to(device) if torch.is_tensor(v) else v for k, v in batch.items()}, trainer.parts)
+    _forward_and_backward(session, trainer, pieces)
+    for weight in model.parameters():
+        if weight.grad is not None:
+            weight.grad.zero_()  # Adam does nothing with a gradient of zero and a rate of zero
+    for group in trainer.optimizer.param_groups:
+        group["lr"], group["weight_decay"] = 0.0, 0.0
+    trainer.optimizer.step()
+    if device.type != "cpu":
+        _forward_and_backward(session, trainer, pieces)
+
+
+def _forward_and_backward(session: Session, trainer: Any, pieces: list[dict[str, Any]]) -> None:
+    for piece in pieces:
+        session.reporter.tick()
+        with trainer.accelerator.autocast():
+            loss = trainer.compute_loss(trainer.model, dict(piece), num_items_in_batch=None)
+        loss.backward()
+
+
+def _shrink(session: Session, trainer: Any, batch: dict[str, Any]) -> None:
+    _clean(trainer)
+    parts = trainer.parts
+    if parts >= largest_cut([batch]):
+        raise no_memory(session, "before the first step")
+    trainer.parts = parts * 2
+    session.reporter.event("oom", durable=True, step=session.reporter.state["step"], parts=trainer.parts,
+                           micro_batch_size=max(1, trainer.args.per_device_train_batch_size // trainer.parts),
+                           detail="The longest batch does not fit. Micro-batches are cut in two; the effective batch "
+                                  "stays as it is.")  # fmt: skip
+
+
+def _clean(trainer: Any) -> None:
+    trainer.model.zero_grad(set_to_none=True)
+    trainer.optimizer = None
+    free_memory()
+
+
+def no_memory(session: Session, where: str) -> UserError:
+    """What to say when not even one row at a time fits, with the settings that would help most, in order."""
+    training, method = session.recipe.training, session.recipe.method.name
+    remedies = []
+    if not training.gradient_checkpointing:
+        remedies.append("switch gradient checkpointing on (training.gradient_checkpointing)")
+    if method != "qlora":
+        remedies.append(f"choose {'LoRA or QLoRA' if method == 'full' else 'QLoRA'} (method.name)")
+    if "8bit" not in training.optimizer and method == "full":
+        remedies.append("use an 8-bit optimizer (training.optimizer)")
+    remedies.append(f"choose a shorter sequence length than {training.sequence_length} (training.sequence_length)")
+    fix = remedies[0][0].upper() + remedies[0][1:] + "".join(f", or {remedy}" for remedy in remedies[1:]) + "."
+    return UserError("The device's memory does not suffice, even with one row at a time.", where, fix, exit_code=1)

@@ -1,0 +1,133 @@
+"""Carry out a run from its first moment to its exit code. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from engine.errors import UserError
+from engine.runs.lock import EngineLock
+from engine.runs.store import Run
+from engine.train.disk import disk_trouble
+from engine.train.orders import Orders
+from engine.train.pulse import EXIT_STOPPED, Pulse
+from engine.train.reporter import Reporter
+from engine.train.session import Engine, Restart
+from engine.train.surroundings import prepare_process
+
+RESTARTS = "TUNEWRIGHT_ENGINE_RESTARTS"
+EXIT_DONE = 0
+EXIT_FAILED = 1
+
+
+def train(directory: Path, resume: bool) -> int:
+    """Carry out the run in `directory`. Returns 0 done, 1 failed, 2 bad input, 3 stopped and resumable."""
+    run = Run(directory.absolute())
+    if not run.recipe_path.is_file():
+        sys.stderr.write(f"{run.path} holds no recipe.toml, so it is no run.\n")
+        return 2
+    prepare_process(run.log_path)
+    sys.stderr.write(f"--- engine starts {time.strftime('%Y-%m-%d %H:%M:%S')}, resume: {resume}\n")
+    try:
+        with EngineLock(run):
+            return carry_out(run, resume)
+    except UserError as error:  # the lock is another engine's, and so are the events
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    except OSError as error:  # not even the events can be opened
+        sys.stderr.write(f"The run directory cannot be used: {disk_trouble(error) or error}\n")
+        return EXIT_FAILED
+
+
+def carry_out(run: Run, resume: bool) -> int:
+    """The run itself, by the main thread of a process that holds the lock. Returns the exit code."""
+    before = run.state()
+    reporter = Reporter(run)
+    if resume:
+        _say_what_ended_it(before, reporter)
+    orders = Orders()
+    pulse = Pulse(run, reporter, orders)
+    engine = Engine(reporter, orders, pulse, int(os.environ.get(RESTARTS, "0")))
+    pulse.install()
+    pulse.start()
+    again = False
+    try:
+        code = _work(run, resume, engine)
+    except Restart as restart:
+        again = True
+        code = EXIT_FAILED
+        reporter.warning(
+            "Memory ran out twice, so the engine starts afresh from the checkpoint it has just made.", str(restart),
+            "Choose a shorter sequence length or QLoRA if it happens again.", kind="restart",
+        )  # fmt: skip
+    except UserError as error:
+        traceback.print_exc()
+        code = _failed(reporter, error)
+    except BaseException as error:  # the last stop: whatever it is becomes a sentence, and its trace is in the log
+        traceback.print_exc()
+        code = _failed(reporter, _unexpected(run, reporter, error))
+    finally:
+        pulse.stance = "closing"
+        pulse.finish()
+        reporter.close()
+        sys.stderr.flush()
+    if again:
+        start_afresh(run, engine.restarts + 1)
+    return code
+
+
+def _say_what_ended_it(before: dict[str, Any], reporter: Reporter) -> None:
+    """When the engine before us had no last word, say what most likely happened to it."""
+    if not before or before.get("stop_reason"):
+        return
+    step = f"after step {before.get('step', 0)}"
+    if before.get("boot_id") not in {None, "", reporter.state["boot_id"]}:
+        reporter.warning("The machine restarted while the run was going on.", step, kind="restarted")
+    elif reporter.state["memory_kills"] > int(before.get("memory_kills") or 0):
+        fix = "Close other programs, use a smaller model or QLoRA, or a machine with more memory (RAM)."
+        reporter.warning("The system ran out of memory (RAM) and killed the engine.", step, fix, kind="memory")
+    else:
+        reporter.warning("The engine was killed without a word.", step, kind="killed")
+
+
+def start_afresh(run: Run, restarts: int) -> None:
+    """Become a fresh process that resumes the run; does not return. The lock goes with the old program."""
+    os.environ[RESTARTS] = str(restarts)
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "engine", "train", str(run.path), "--resume"])
+
+
+def _work(run: Run, resume: bool, engine: Engine) -> int:
+    reporter = engine.reporter
+    reporter.phase("reading data")
+    from engine.train.work import work
+
+    stopped = work(run, resume, engine)
+    engine.pulse.stance = "closing"
+    if stopped is None:
+        reporter.phase("done")
+        reporter.end("finished")
+        return EXIT_DONE
+    reporter.end("stopped", stopped)
+    return EXIT_STOPPED
+
+
+def _failed(reporter: Reporter, error: UserError) -> int:
+    reporter.error(error)
+    reporter.end("failed", error.what)
+    return error.exit_code
+
+
+def _unexpected(run: Run, reporter: Reporter, error: BaseException) -> UserError:
+    where = f"phase: {reporter.state['phase']}, step {reporter.state['step']}"
+    trouble = disk_trouble(error)
+    if trouble:
+        return UserError(trouble, str(run.path), "Make room and resume the run.", EXIT_FAILED)
+    if isinstance(error, MemoryError):
+        return UserError("The machine ran out of memory.", where, "Close other programs, or choose a smaller model.", 1)
+    said = " ".join(str(error).split())[:400]
+    fix = f"The full report is in {run.log_path}. Resuming goes on from the last checkpoint."
+    return UserError(f"Something unexpected went wrong: {type(error).__name__}: {said}", where, fix, EXIT_FAILED)

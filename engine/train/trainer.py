@@ -1,0 +1,159 @@
+"""TRL's trainer with our own loss call, our own way of resuming, and an answer to running out of memory."""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from trl import SFTTrainer
+from trl.trainer.utils import add_fused_lm_head
+
+from engine.errors import UserError
+from engine.train.dataset import Batch, CountingCollator, split_batch, take_counts
+
+_NO_MEMORY_WORDS = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "can't allocate memory")
+
+
+class OutOfMemory(Exception):
+    """Even the smallest piece of a batch does not fit. `parts` is into how many pieces a micro-batch was cut."""
+
+    def __init__(self, parts: int) -> None:
+        super().__init__(f"out of memory with {parts} parts")
+        self.parts = parts
+
+
+class RunTrainer(SFTTrainer):  # type: ignore[misc]
+    """One process, one device. Checkpoints, evaluation and events are the business of the callback beside it."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.model_accepts_loss_kwargs = True  # our loss divides by the tokens of the whole effective batch
+        self.data_collator = CountingCollator(self.data_collator)
+        self.parts = 1
+        """Into how many pieces each micro-batch is cut; doubled when memory runs out."""
+        self.on_shrunk: Any = None
+        """Called with the new number of parts after memory ran out."""
+        self.step_tokens = 0
+        self.step_trained_tokens = 0
+        self.gradient_norm = 0.0
+        self._batches: list[Batch] = []
+        self._position = 0
+        if not self.aux_loss_enabled:
+            # the trainer asked for entropy and accuracy as well; asking again leaves them out of every step
+            base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+            add_fused_lm_head(base, outputs=("log_probs",))
+
+    def compute_loss(
+        self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Cross entropy summed over the batch, divided by the trained tokens of the whole effective batch.
+
+        TRL's own version also moves entropy, accuracy and token counts off the device in every micro-batch.
+        """
+        if self.aux_loss_enabled or return_outputs:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        inputs["use_cache"] = False
+        outputs = model(**inputs, fused_lm_head=True)
+        count = outputs.label_mask.sum() if num_items_in_batch is None else num_items_in_batch
+        return -outputs.log_probs.sum() / torch.as_tensor(count).clamp(min=1)
+
+    def get_batch_samples(self, epoch_iterator: Iterator[Batch], num_batches: int, device: Any) -> Any:
+        """Fetch the micro-batches of one optimizer step, and keep them in case the step has to be done again."""
+        batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        counts = [take_counts(batch) for batch in batches]
+        self.step_tokens = sum(tokens for tokens, _ in counts)
+        self.step_trained_tokens = sum(trained for _, trained in counts)
+        self._batches, self._position = batches, 0
+        return batches, items
+
+    def training_step(self, model: Any, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
+        """Forward and backward of one micro-batch; cut into smaller pieces when memory runs out."""
+        self._position += 1
+        try:
+            return self._in_parts(model, inputs, num_items_in_batch)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # outside of the handler, whose traceback would keep every activation alive
+        return self._again_in_smaller_parts(model, num_items_in_batch)
+
+    def _in_parts(self, model: Any, inputs: Batch, items: Any) -> torch.Tensor:
+        if self.parts == 1:
+            return super().training_step(model, dict(inputs), items)  # type: ignore[no-any-return]
+        pieces = split_batch(inputs, self.parts)
+        whole = self.current_gradient_accumulation_steps
+        self.current_gradient_accumulation_steps = whole * len(pieces)
+        try:
+            losses = [super(RunTrainer, self).training_step(model, piece, items) for piece in pieces]
+        finally:
+            self.current_gradient_accumulation_steps = whole
+        return torch.stack(losses).sum()
+
+    def _again_in_smaller_parts(self, model: Any, items: Any) -> torch.Tensor:
+        """Do the optimizer step's micro-batches again up to this one. Gradients so far are thrown away: the failed
+        backward pass may have added a part of its own to them."""
+        batches = self._batches[: self._position]
+        while True:
+            model.zero_grad(set_to_none=True)
+            free_memory()
+            if self.parts >= largest_cut(batches):
+                raise OutOfMemory(self.parts)
+            self.parts *= 2
+            try:
+                loss = [self._in_parts(model, batch, items) for batch in batches][-1]
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                continue
+            if self.on_shrunk is not None:
+                self.on_shrunk(self.parts)
+            return loss
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        self.gradient_norm = math.nan if norm is None else float(norm)
+        return norm
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Put the adapter of a checkpoint into the model, each weight in the format it has here.
+
+        A full model was loaded from the checkpoint itself before the trainer was built.
+        """
+        if not hasattr(self.model, "peft_config"):
+            return
+        from peft import set_peft_model_state_dict
+
+        weights = safetensors.torch.load_file(str(Path(resume_from_checkpoint) / "adapter_model.safetensors"))
+        dtypes = {name: weight.dtype for name, weight in self.model.named_parameters() if weight.requires_grad}
+        result = set_peft_model_state_dict(self.model, weights)
+        missing = [key for key in result.missing_keys if "lora_" in key]
+        if result.unexpected_keys or missing:
+            what = "The adapter in the checkpoint does not fit the model of this recipe."
+            raise UserError(what, resume_from_checkpoint, "Start a new run with the changed recipe.")
+        for name, weight in self.model.named_parameters():
+            if weight.requires_grad and weight.dtype != dtypes[name]:
+                weight.data = weight.data.to(dtypes[name])
+
+
+def largest_cut(batches: list[Batch]) -> int:
+    """Into how many pieces the largest of these batches can be cut: its rows, or the documents in its packs."""
+    return max((len(b["cu_seq_lens_q"]) - 1 if "cu_seq_lens_q" in b else b["input_ids"].shape[0]) for b in batches)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that the device's memory did not suffice; libraries say it in several ways."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError | MemoryError) and any(word in str(error) for word in _NO_MEMORY_WORDS)
+
+
+def free_memory() -> None:
+    """Give cached device memory back, after Python has let go of what it refers to."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

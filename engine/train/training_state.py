@@ -1,0 +1,84 @@
+"""What a checkpoint holds, written so that a run can go on as if it had never stopped.
+
+Weights and optimizer are those after the last finished optimizer step. That holds in the middle of an accumulation
+too: its micro-batches are simply done again, with the random state that was current when the step before it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.train.randomness import RandomState
+from engine.train.session import Progress
+
+PROGRESS = "progress.json"
+LOG_ENTRIES_KEPT = 1
+"""transformers keeps every log line in its state and would write all of them into every checkpoint."""
+
+
+class NotFinite(Exception):
+    """The weights hold NaN or infinities; `name` is the first one."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+def write_training_state(trainer: Any, directory: Path, random_state: RandomState, progress: Progress) -> None:
+    """Write everything that `trainer` needs to go on into the empty `directory`. Raises NotFinite and OSError.
+
+    No file holds a pickle but torch's own optimizer, schedule and random state, which are read with `weights_only`.
+    """
+    refuse_broken_weights(trainer.model)
+    write_model(trainer.model, directory)
+    torch.save(trainer.optimizer.state_dict(), directory / "optimizer.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch reminds of saving the optimizer, which we just did
+        torch.save(trainer.lr_scheduler.state_dict(), directory / "scheduler.pt")
+    scaler = getattr(trainer.accelerator, "scaler", None)
+    if scaler is not None:
+        torch.save(scaler.state_dict(), directory / "scaler.pt")
+    torch.save(random_state, directory / "rng_state.pth")
+    state = trainer.state
+    del state.log_history[:-LOG_ENTRIES_KEPT]
+    state.save_to_json(str(directory / "trainer_state.json"))
+    (directory / PROGRESS).write_text(json.dumps(progress.as_dict(), indent=1))
+
+
+def write_model(model: Any, directory: Path) -> None:
+    """Write the weights that training changes: the adapter, or the whole model. Raises OSError."""
+    if hasattr(model, "peft_config"):
+        model.save_pretrained(directory, safe_serialization=True, save_embedding_layers=False)
+        (directory / "README.md").unlink(missing_ok=True)
+    else:
+        model.save_pretrained(directory)
+
+
+def read_progress(directory: Path) -> Progress:
+    """The counts that a checkpoint holds."""
+    document = json.loads((directory / PROGRESS).read_text())
+    return Progress.from_dict(document if isinstance(document, dict) else {})
+
+
+def refuse_broken_weights(model: torch.nn.Module) -> None:
+    """Raises NotFinite when a trained weight is no number: such a checkpoint would be worse than none."""
+    for name, weight in model.named_parameters():
+        if weight.requires_grad and not bool(torch.isfinite(weight).all()):
+            raise NotFinite(name)
+
+
+def state_bytes(trainer: Any) -> int:
+    """About how large a checkpoint will be: trained weights, and the optimizer's two values for each of them."""
+    eight_bit = "8bit" in str(trainer.args.optim)
+    total = 0
+    for weight in trainer.model.parameters():
+        if weight.requires_grad:
+            total += weight.numel() * (weight.element_size() + (2 if eight_bit else 2 * weight.element_size()))
+    if not hasattr(trainer.model, "peft_config"):  # buffers and tied weights are small
+        total += 1 << 20
+    return total

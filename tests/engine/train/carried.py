@@ -1,0 +1,58 @@
+"""Runs that are carried out inside the test process, and what they said."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from engine.runs.events import iterate_events
+from engine.runs.store import Run
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A run that was carried out, and what it said."""
+
+    run: Run
+    code: int
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return list(iterate_events(self.run.events_path))
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["type"] == kind]
+
+    @property
+    def steps(self) -> dict[int, tuple[Any, ...]]:
+        """Step -> what must be the same in a run that was interrupted; the newest event of a step counts."""
+        return {event["step"]: (event["loss"], event["grad_norm"], event["lr"], event["tokens"]) for event in self.of("step")}
+
+    def weights(self) -> bytes:
+        folder = self.run.result_dir
+        path = folder / "adapter" / "adapter_model.safetensors"
+        return (path if path.exists() else folder / "model" / "model.safetensors").read_bytes()
+
+
+RunFactory = Callable[..., Run]
+
+
+def carry(run: Run, resume: bool = False) -> Carried:
+    """Carry out a run here, without a process of its own."""
+    from engine.train.run import carry_out
+
+    return Carried(run, carry_out(run, resume))
+
+
+def copy_until(carried: Carried, name: str, step: int) -> Run:
+    """A copy of a run as it was when the checkpoint of `step` was its newest, and nothing after it had happened."""
+    target = carried.run.path.with_name(name)
+    shutil.copytree(carried.run.path, target)
+    run = Run(target)
+    shutil.rmtree(run.result_dir, ignore_errors=True)
+    for folder in run.checkpoints_dir.iterdir():
+        if int(folder.name.split("-")[1]) > step:
+            shutil.rmtree(folder)
+    return run
