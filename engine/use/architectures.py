@@ -1,0 +1,53 @@
+"""Which model architectures other programs can read, as their own sources list them."""
+
+OLLAMA_CONVERTS = frozenset((
+    "LlamaForCausalLM", "MllamaForConditionalGeneration", "Llama4ForConditionalGeneration",
+    "Mistral3ForConditionalGeneration", "Ministral3ForCausalLM", "MixtralForCausalLM", "GemmaForCausalLM",
+    "Gemma2ForCausalLM", "Gemma3ForCausalLM", "Gemma3ForConditionalGeneration", "Gemma3nForConditionalGeneration",
+    "Gemma4ForCausalLM", "Gemma4ForConditionalGeneration", "Phi3ForCausalLM", "Qwen2ForCausalLM",
+    "Qwen2_5_VLForConditionalGeneration", "Qwen3VLForConditionalGeneration", "Qwen3VLMoeForConditionalGeneration",
+    "Olmo3ForCausalLM", "CohereForCausalLM", "GptOssForCausalLM", "DeepseekV3ForCausalLM", "Glm4MoeLiteForCausalLM",
+    "Lfm2ForCausalLM", "Lfm2MoeForCausalLM", "Qwen3NextForCausalLM", "Qwen3_5ForConditionalGeneration",
+    "Qwen3_5MoeForConditionalGeneration", "NemotronHForCausalLM",
+))  # fmt: skip
+"""Text models that Ollama converts from safetensors itself (ollama/convert/convert.go, version 0.33)."""
+
+LLAMA_CPP_CONVERTS = frozenset((
+    "AfmoeForCausalLM", "ApertusForCausalLM", "ArceeForCausalLM", "ArcticForCausalLM", "BaiChuanForCausalLM",
+    "BaichuanForCausalLM", "BailingMoeForCausalLM", "BailingMoeV2ForCausalLM", "BailingMoeV3ForCausalLM",
+    "BambaForCausalLM", "BitNetForCausalLM", "BitnetForCausalLM", "BloomForCausalLM", "ChameleonForCausalLM",
+    "CodeShellForCausalLM", "CogVLMForCausalLM", "Cohere2ForCausalLM", "Cohere2MoeForCausalLM", "CohereForCausalLM",
+    "DbrxForCausalLM", "DeciLMForCausalLM", "DeepseekForCausalLM", "DeepseekOCRForCausalLM",
+    "DeepseekV2ForCausalLM", "DeepseekV32ForCausalLM", "DeepseekV3ForCausalLM", "DeepseekV4ForCausalLM",
+    "Dots1ForCausalLM", "Dots3NoteForCausalLM", "Dots3NoteTextForCausalLM", "DotsOCRForCausalLM",
+    "Eagle3LlamaForCausalLM", "Ernie4_5ForCausalLM", "Ernie4_5_ForCausalLM", "Ernie4_5_MoeForCausalLM",
+    "Exaone4ForCausalLM", "ExaoneForCausalLM", "ExaoneMoEForCausalLM", "ExaoneMoeForCausalLM", "FalconForCausalLM",
+    "FalconH1ForCausalLM", "FalconMambaForCausalLM", "GPT2LMHeadModel", "GPTBigCodeForCausalLM",
+    "GPTNeoXForCausalLM", "GPTRefactForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM", "Gemma3nForCausalLM",
+    "Gemma4AssistantForCausalLM", "Gemma4ForCausalLM", "Gemma4UnifiedAssistantForCausalLM", "GemmaForCausalLM",
+    "Glm4ForCausalLM", "Glm4MoeForCausalLM", "Glm4MoeLiteForCausalLM", "GlmForCausalLM", "GlmMoeDsaForCausalLM",
+    "GptOssForCausalLM", "GraniteForCausalLM", "GraniteMoeForCausalLM", "GraniteMoeHybridForCausalLM",
+    "GraniteMoeSWAForCausalLM", "GraniteMoeSharedForCausalLM", "GraniteSWAForCausalLM", "GraniteSwitchForCausalLM",
+    "Grok1ForCausalLM", "GrokForCausalLM", "GroveMoeForCausalLM", "HYV3ForCausalLM", "HYV4ForCausalLM",
+    "HrmTextForCausalLM", "HunYuanDenseV1ForCausalLM", "HunYuanMoEV1ForCausalLM", "IQuestCoderForCausalLM",
+    "InternLM2ForCausalLM", "InternLM3ForCausalLM", "JAISLMHeadModel", "Jais2ForCausalLM", "JambaForCausalLM",
+    "KORMoForCausalLM", "KimiLinearForCausalLM", "LFM2ForCausalLM", "LLaMAForCausalLM", "LagunaForCausalLM",
+    "Lfm2ForCausalLM", "Lfm2MoeForCausalLM", "Llama4ForCausalLM", "LlamaForCausalLM",
+    "LlavaStableLMEpochForCausalLM", "MPTForCausalLM", "MaincoderForCausalLM", "Mamba2ForCausalLM",
+    "MambaForCausalLM", "MambaLMHeadModel", "MapleForCausalLM", "MellumForCausalLM", "MiMoV2FlashForCausalLM",
+    "MiMoV2ForCausalLM", "MiniCPM3ForCausalLM", "MiniCPMForCausalLM", "MiniMaxM1ForCausalLM",
+    "MiniMaxM2ForCausalLM", "MiniMaxM3SparseForCausalLM", "MiniMaxText01ForCausalLM", "Ministral3ForCausalLM",
+    "MistralForCausalLM", "MixtralForCausalLM", "NanbeigeForCausalLM", "NemotronForCausalLM",
+    "NemotronHForCausalLM", "NemotronHPuzzleForCausalLM", "OLMoForCausalLM", "Olmo2ForCausalLM", "Olmo3ForCausalLM",
+    "OlmoForCausalLM", "OlmoeForCausalLM", "OpenELMForCausalLM", "OrionForCausalLM", "PLMForCausalLM",
+    "PLaMo2ForCausalLM", "PLaMo3ForCausalLM", "PanguEmbeddedForCausalLM", "Phi3ForCausalLM", "PhiForCausalLM",
+    "PhiMoEForCausalLM", "Plamo2ForCausalLM", "Plamo3ForCausalLM", "PlamoForCausalLM", "QWenLMHeadModel",
+    "Qwen2ForCausalLM", "Qwen2MoeForCausalLM", "Qwen3ForCausalLM", "Qwen3MoeForCausalLM", "Qwen3NextForCausalLM",
+    "Qwen3_5ForCausalLM", "Qwen3_5MoeForCausalLM", "Qwen4ExpForCausalLM", "RWForCausalLM", "RWKV6Qwen2ForCausalLM",
+    "RWKV7ForCausalLM", "RuGPT3XLForCausalLM", "Rwkv6ForCausalLM", "Rwkv7ForCausalLM", "RwkvHybridForCausalLM",
+    "Sarashina2VisionForCausalLM", "SarvamMoEForCausalLM", "SeedOssForCausalLM", "SmallThinkerForCausalLM",
+    "SmolLM3ForCausalLM", "SolarOpenForCausalLM", "Spark2_5ForCausalLM", "StableLMEpochForCausalLM",
+    "StableLmForCausalLM", "Starcoder2ForCausalLM", "Step3p5ForCausalLM", "T5WithLMHeadModel", "TalkieForCausalLM",
+    "UnlimitedOCRForCausalLM", "VLlama3ForCausalLM", "XverseForCausalLM", "YoutuForCausalLM",
+))  # fmt: skip
+"""Text models that llama.cpp's converter reads (conversion/__init__.py in llama-cpp-python 0.3.36)."""

@@ -1,0 +1,213 @@
+"""Talking to base and tuned model side by side.
+
+`Chat` holds one loaded pair of models and answers conversations. `job` is the job that stays: after its first
+request every further line is a question, {"stop": true}, and answers stream as they are written.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.errors import UserError
+from engine.use.finished import open_result
+from engine.use.generate import Sampling, TextStream, Writer
+from engine.use.load import SIDES, Pair, Side
+from engine.use.prompts import Prompts, turns_of
+
+Emit = Callable[[dict[str, Any]], None]
+OnText = Callable[[Side, str], None]
+
+MAX_TOKENS_LIMIT = 32_768
+"""Longer answers than this are a mistake in the request."""
+
+
+class Chat:
+    """One result, loaded, ready to answer."""
+
+    def __init__(self, run_directory: Path | str, checkpoint: str = "", device: str | None = None) -> None:
+        self.result = open_result(run_directory, checkpoint)
+        self.prompts = Prompts.of(self.result)
+        self.pair = Pair(self.result, device)
+
+    def describe(self) -> dict[str, Any]:
+        """What was loaded, in the words of the job's "ready" message."""
+        return {
+            "run": self.result.run.name,
+            "method": self.result.method,
+            "base": self.result.base_source,
+            "device": self.pair.device,
+            "one_model": self.pair.shares_one_model,
+            "context_tokens": self.pair.context_tokens(),
+            "template": self.result.template,
+            "stops": [self.prompts.token_text(token) for token in self.prompts.stop_ids],
+        }
+
+    def answer(
+        self,
+        turns: Mapping[Side, Sequence[tuple[str, str]]],
+        sampling: Sampling,
+        on_text: OnText,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> dict[str, Any]:
+        """Answer with every side in `turns`, one token each in turn, so that both are seen to grow.
+
+        Returns {"base": text, "tuned": text, "finish": {side: "stop"|"length"|"stopped"}, "tokens": {side: count},
+        "seconds": {side: float}} for the sides asked. Raises UserError when a prompt does not fit.
+        """
+        writers = {side: self._writer(conversation, sampling) for side, conversation in turns.items()}
+        streams = {side: TextStream(self.prompts.decode) for side in writers}
+        seconds = dict.fromkeys(writers, 0.0)
+        while not all(writer.done for writer in writers.values()):
+            for side, writer in writers.items():
+                if stopped() and not writer.done:
+                    writer.finish = "stopped"
+                if writer.done:
+                    continue
+                started = time.monotonic()
+                with self.pair.switched(side) as model:
+                    token = writer.step(model)
+                seconds[side] += time.monotonic() - started
+                text = streams[side].rest() if token is None else streams[side].add(token)
+                if text:
+                    on_text(side, text)
+        for side, stream in streams.items():
+            if rest := stream.rest():
+                on_text(side, rest)
+        return {
+            **{side: stream.text for side, stream in streams.items()},
+            "finish": {side: writer.finish for side, writer in writers.items()},
+            "tokens": {side: len(writer.ids) for side, writer in writers.items()},
+            "seconds": {side: round(value, 3) for side, value in seconds.items()},
+        }
+
+    def _writer(self, turns: Sequence[tuple[str, str]], sampling: Sampling) -> Writer:
+        ids = self.prompts.ids(turns)
+        limit = self.pair.context_tokens()
+        if len(ids) >= limit:
+            what = f"The conversation has {len(ids)} tokens and the model takes {limit}."
+            raise UserError(what, "prompt", "Shorten it, or start a new conversation.")
+        return Writer(ids, sampling, self.prompts.stop_ids, limit)
+
+
+def sampling_of(request: Mapping[str, Any]) -> Sampling:
+    """The sampling settings in a request; greedy by default. Raises UserError for a value out of range."""
+    seed = request.get("seed")
+    return Sampling(
+        temperature=_number(request, "temperature", 0.0, 0.0, 5.0),
+        top_p=_number(request, "top_p", 1.0, 0.0, 1.0),
+        max_tokens=int(_number(request, "max_tokens", 512, 1, MAX_TOKENS_LIMIT)),
+        seed=random.SystemRandom().randrange(2**31) if seed is None else int(_number(request, "seed", 0, 0, 2**63 - 1)),
+    )
+
+
+def _number(request: Mapping[str, Any], name: str, default: float, low: float, high: float) -> float:
+    value = request.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise UserError(f"{name} is {value!r}.", name, f"Give a number from {low:g} to {high:g}.")
+    return value
+
+
+def sides_of(request: Mapping[str, Any]) -> list[Side]:
+    """The sides that a request asks: `which` is base, tuned or both. Raises UserError for anything else."""
+    which = request.get("which", "both")
+    if which not in {*SIDES, "both"}:
+        raise UserError(f"which is {which!r}.", "which", "Use base, tuned or both.")
+    return [side for side in SIDES if which in {side, "both"}]
+
+
+def ask(
+    chat: Chat, request: Mapping[str, Any], on_text: OnText, stopped: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
+    """Answer one request (the fields of a chat line). `base_turns` may give the base its own conversation."""
+    sides = sides_of(request)
+    own = turns_of(dict(request))
+    turns: dict[Side, Sequence[tuple[str, str]]] = dict.fromkeys(sides, own)
+    if "base" in sides and request.get("base_turns") is not None:
+        turns["base"] = turns_of({**request, "turns": request["base_turns"]})
+    return chat.answer(turns, sampling_of(request), on_text, stopped)
+
+
+def chat_once(
+    run_directory: Path | str, prompts: Sequence[str], which: str = "both", **settings: Any
+) -> list[dict[str, Any]]:
+    """Answer `prompts` one by one, each in a conversation of its own; for the command line.
+
+    `settings` are the fields of a chat line (temperature, top_p, max_tokens, seed, system).
+    """
+    chat = Chat(run_directory)
+    requests = [{"prompt": prompt, "which": which, **settings} for prompt in prompts]
+    return [{"prompt": request["prompt"], **ask(chat, request, lambda side, text: None)} for request in requests]
+
+
+class _Inbox:
+    """Reads requests on a thread, so that a stop is seen while an answer is being written.
+
+    Questions are numbered. A stop ends every question that came before it, also one that has not begun.
+    """
+
+    def __init__(self, requests: Iterator[dict[str, Any]]) -> None:
+        self._waiting: queue.Queue[tuple[int, dict[str, Any]] | None] = queue.Queue()
+        self.failure: UserError | None = None
+        self._current = 0
+        self._stopped_up_to = -1.0
+        threading.Thread(target=self._read, args=(requests,), name="chat-requests", daemon=True).start()
+
+    def _read(self, requests: Iterator[dict[str, Any]]) -> None:
+        number = 0
+        try:
+            for request in requests:
+                if request.get("stop"):
+                    self._stopped_up_to = number
+                else:
+                    number += 1
+                    self._waiting.put((number, request))
+        except UserError as error:
+            self.failure = error
+        finally:
+            self._stopped_up_to = float("inf")
+            self._waiting.put(None)
+
+    def stopped(self) -> bool:
+        """True when the question being answered, or the whole chat, was stopped."""
+        return self._current <= self._stopped_up_to
+
+    def next(self) -> dict[str, Any] | None:
+        """The next question; None when there will be no more."""
+        numbered = self._waiting.get()
+        if numbered is None:
+            return None
+        self._current, request = numbered
+        return request
+
+
+def job(request: dict[str, Any], emit: Emit, requests: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    """First request {"run": dir, "checkpoint": name or absent}; it may already hold a prompt.
+
+    Emits {"progress": {...}} while loading, {"ready": {...}} once, then for each question {"token": {"which", "text"}}
+    lines and one {"reply": {...}}, or {"error": {...}} for a question that cannot be answered; the chat goes on.
+    """
+    inbox = _Inbox(requests)
+    emit({"progress": {"phase": "loading model", "detail": "the base model and what was trained on it"}})
+    chat = Chat(str(request.get("run", "")), str(request.get("checkpoint") or ""))
+    emit({"ready": chat.describe()})
+    answered = 0
+    question: dict[str, Any] | None = request if "prompt" in request or "turns" in request else inbox.next()
+    while question is not None:
+        try:
+            reply = ask(
+                chat, question, lambda side, text: emit({"token": {"which": side, "text": text}}), inbox.stopped
+            )
+            emit({"reply": {**reply, **({"id": question["id"]} if "id" in question else {})}})
+            answered += 1
+        except UserError as error:
+            emit({"error": error.as_dict()})
+        question = inbox.next()
+    if inbox.failure is not None:
+        raise inbox.failure
+    return {"answered": answered}

@@ -1,0 +1,72 @@
+"""The job "export": carry the result of a run out of this program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from engine.errors import UserError
+from engine.use.finished import Result, open_result
+from engine.use.gguf import export_gguf
+from engine.use.merge import Into, merge_run
+from engine.use.ollama import OllamaOptions, converter_note, plan_ollama, write_modelfile
+from engine.use.ollama_create import hand_over
+from engine.use.prompts import Prompts
+
+Emit = Callable[[dict[str, Any]], None]
+Export = Callable[[Result, Path, Emit, dict[str, Any]], dict[str, Any]]
+
+
+def export_run(run: Path | str, to: str, out: Path | str | None, emit: Emit, **options: Any) -> dict[str, Any]:
+    """Export the result of the run in directory `run` to `to`, one of EXPORTS.
+
+    `out` is the output directory, by default <run>/exports/<to>. Options: checkpoint, dtype (bf16, fp16, fp32),
+    into ("trained", "original"); for Ollama and GGUF also name, system, context_tokens, greedy, create (make the
+    model in a running Ollama); for GGUF also those of `engine.use.gguf.export_gguf`.
+    Returns what the job replies. Raises UserError.
+    """
+    if to not in EXPORTS:
+        raise UserError(f"There is no export called {to!r}.", "to", f"Use one of: {', '.join(EXPORTS)}.")
+    result = open_result(run, str(options.get("checkpoint") or ""))
+    target = Path(out).expanduser().absolute() if out else result.run.exports_dir / to
+    return EXPORTS[to](result, target, emit, options)
+
+
+def _merged(result: Result, out: Path, emit: Emit, options: dict[str, Any]) -> dict[str, Any]:
+    return {"to": "merged", **merge_run(result, out, emit, _into(options), str(options.get("dtype") or ""))}
+
+
+def _into(options: dict[str, Any]) -> Into:
+    into = options.get("into") or "trained"
+    if into not in {"trained", "original"}:
+        raise UserError(f"into is {into!r}.", "into", "Use trained or original.")
+    return "original" if into == "original" else "trained"
+
+
+def _ollama(result: Result, out: Path, emit: Emit, options: dict[str, Any]) -> dict[str, Any]:
+    """A merged model with a Modelfile beside it; what cannot be written is refused before the long work begins."""
+    prompts = Prompts.of(result)
+    plan = plan_ollama(prompts, OllamaOptions.of(options, result.run.name), weights_hold_template=False)
+
+    def finish(stage: Path) -> dict[str, Any]:
+        notes = write_modelfile(stage, plan.modelfile(".", stage), plan.options.create)
+        return {"ollama_notes": [note for note in (converter_note(stage), *plan.notes, *notes) if note]}
+
+    merged = merge_run(result, out, emit, _into(options), str(options.get("dtype") or ""), finish)
+    handed = hand_over(result, prompts, plan, plan.modelfile(".", out), out, emit)
+    notes = [*merged.pop("notes"), *merged.pop("ollama_notes"), *handed.pop("ollama_notes")]
+    return {**merged, "to": "ollama", **handed, "notes": notes}
+
+
+EXPORTS: dict[str, Export] = {
+    "merged": _merged,
+    "ollama": _ollama,
+    "gguf": export_gguf,
+}
+
+
+def job(request: dict[str, Any], emit: Emit, requests: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    """{"run": dir, "to": kind, "out": directory or absent, ...options of `export_run`}."""
+    options = {key: value for key, value in request.items() if key not in {"run", "to", "out"}}
+    return export_run(str(request.get("run", "")), str(request.get("to", "")), request.get("out"), emit, **options)

@@ -1,0 +1,165 @@
+"""GGUF: the file that llama.cpp and Ollama read, made by llama.cpp's own converter and then looked at."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.errors import UserError
+from engine.use.finished import Result
+from engine.use.gguf_check import compare_with_python
+from engine.use.gguf_support import gguf_support
+from engine.use.gguf_tools import ADAPTER_SCRIPT, SCRIPT, converter
+from engine.use.merge import merge_run
+from engine.use.ollama import OllamaOptions, plan_ollama, write_modelfile
+from engine.use.ollama_create import hand_over
+from engine.use.prompts import Prompts
+from engine.use.staging import MARK, staged
+
+Emit = Callable[[dict[str, Any]], None]
+Quantizer = Callable[[Path, Path, str, Emit], None]
+
+CONVERTER_TYPES = ("f32", "f16", "bf16", "q8_0")
+"""Number formats that the converter writes itself."""
+K_TYPES = ("q6_k", "q5_k_m", "q4_k_m", "q4_k_s", "q3_k_m")
+"""Formats of llama.cpp's quantizer, which reads a 16-bit GGUF file."""
+_MERGE_DTYPE = {"f32": "fp32", "f16": "fp16"}
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def export_gguf(result: Result, out: Path, emit: Emit, options: dict[str, Any]) -> dict[str, Any]:
+    """Write <out>/<run>-<type>.gguf with a Modelfile beside it.
+
+    Options: type (one of CONVERTER_TYPES and K_TYPES, bf16 by default), llama_cpp (a checkout), fetch_converter,
+    adapter_only, and those of the Ollama export. Raises UserError.
+    """
+    kind = str(options.get("type") or "bf16").lower()
+    if kind not in CONVERTER_TYPES + K_TYPES:
+        fix = f"Use one of: {', '.join(CONVERTER_TYPES + K_TYPES)}."
+        raise UserError(f"There is no GGUF type {kind!r}.", "type", fix)
+    quantizer = _quantizer(kind)
+    _refuse_unsupported(result)
+    tools = converter(str(options.get("llama_cpp") or ""), bool(options.get("fetch_converter")), emit)
+    if options.get("adapter_only"):
+        return _export_adapter(result, out, emit, tools, kind)
+    prompts = Prompts.of(result)
+    plan = plan_ollama(prompts, OllamaOptions.of(options, result.run.name), weights_hold_template=True)
+    name = f"{result.run.name}-{kind}.gguf"
+    with staged(out) as stage:
+        merged, check = _write(result, prompts, stage, kind, tools, quantizer, emit)
+        modelfile = plan.modelfile(f"./{name}", stage / "merged")
+        notes = [*merged["notes"], *plan.notes, *write_modelfile(stage, modelfile, plan.options.create)]
+        shutil.rmtree(stage / "merged")
+        facts: dict[str, Any] = {"kind": "gguf", "type": kind, "file": name}
+        facts |= {"run": result.run.name, "method": result.method}
+        facts |= {"agreement": merged["agreement"], "llama_cpp": check}
+        (stage / MARK).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    handed = hand_over(result, prompts, plan, modelfile, out, emit)
+    notes += handed.pop("ollama_notes")
+    size = (out / name).stat().st_size
+    return {**facts, "to": "gguf", "out": str(out), "file": str(out / name), "bytes": size, **handed, "notes": notes}
+
+
+def _write(
+    result: Result, prompts: Prompts, stage: Path, kind: str, tools: Path, quantizer: Quantizer | None, emit: Emit
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Merged model and GGUF file in `stage`; what the merge replied and what the check found."""
+    first = kind if kind in CONVERTER_TYPES else "bf16"
+    merged = merge_run(result, stage / "merged", emit, dtype=_MERGE_DTYPE.get(first, "bf16"))
+    file, target = (stage / f"{result.run.name}-{number}.gguf" for number in (first, kind))
+    arguments = [str(stage / "merged"), "--outfile", str(file), "--outtype", first, "--model-name", result.run.name]
+    run_converter(tools, SCRIPT, arguments, gguf_support(stage / "merged").pre, emit)
+    if quantizer is not None:
+        quantizer(file, target, kind, emit)
+        file.unlink()
+    emit({"progress": {"phase": "comparing", "detail": "the file against the merged model"}})
+    return merged, compare_with_python(target, stage / "merged", prompts)
+
+
+def _export_adapter(result: Result, out: Path, emit: Emit, tools: Path, kind: str) -> dict[str, Any]:
+    """The adapter alone as GGUF, for programs that keep the base model apart."""
+    if not result.is_adapter:
+        raise UserError("Full fine-tuning leaves no adapter.", result.run.name, "Export the whole model.")
+    if kind not in CONVERTER_TYPES:
+        raise UserError(f"An adapter cannot be written as {kind}.", "type", "Use f32, f16, bf16 or q8_0.")
+    name = f"{result.run.name}-adapter-{kind}.gguf"
+    with staged(out) as stage:
+        arguments = [str(result.weights), "--base", str(result.base), "--outfile", str(stage / name), "--outtype", kind]
+        run_converter(tools, ADAPTER_SCRIPT, arguments, "", emit)
+        facts = {"kind": "gguf adapter", "type": kind, "file": name, "run": result.run.name, "method": result.method}
+        (stage / MARK).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    command = ["llama-cli", "-m", "BASE.gguf", "--lora", str(out / name)]
+    size = (out / name).stat().st_size
+    return {**facts, "to": "gguf", "out": str(out), "file": str(out / name), "bytes": size, "commands": [command]}
+
+
+def _refuse_unsupported(result: Result) -> None:
+    support = gguf_support(result.base if result.is_adapter else result.weights)
+    problems = [problem for problem in support.problems if "tokenizer" not in problem or not result.is_adapter]
+    if problems:
+        fix = "Use the merged directory with transformers or vLLM: export --to merged."
+        raise UserError(f"This model cannot become a GGUF file. {problems[0]}", str(result.base), fix)
+
+
+def run_converter(tools: Path, script: str, arguments: Sequence[str], pre: str, emit: Emit) -> None:
+    """Run a script of the converter as a child and report its lines. Raises UserError with its last words."""
+    command = [sys.executable, "-P", "-m", "engine.use.gguf_child", str(tools), pre, script, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT), "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    last = ""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                          env=environment, cwd=tools) as child:  # fmt: skip
+        assert child.stderr is not None
+        for line in _lines(child.stderr):
+            last = line
+            if line.startswith(("INFO", "Writing")):
+                emit({"progress": {"phase": "converting", "detail": line[:160]}})
+    if child.returncode:
+        fix = "The converter may be older than the model. Give a newer checkout with --llama-cpp."
+        raise UserError(f"llama.cpp's converter failed: {last[:300]}", script, fix, exit_code=1)
+
+
+def _lines(stream: Any) -> Any:
+    """Lines of a program that also draws progress bars: both ends of line count."""
+    waiting = b""
+    while block := stream.read1(4096):
+        *whole, waiting = re.split(rb"[\r\n]+", waiting + block)
+        yield from (line.decode("utf-8", "replace").strip() for line in whole if line.strip())
+    if waiting.strip():
+        yield waiting.decode("utf-8", "replace").strip()
+
+
+def _quantizer(kind: str) -> Quantizer | None:
+    """What makes k-quants here. Raises UserError when it is needed and not there."""
+    if kind in CONVERTER_TYPES:
+        return None
+    if shutil.which("llama-quantize"):
+        return _quantize_by_program
+    if importlib.util.find_spec("llama_cpp"):
+        return _quantize_by_library
+    fix = "Install llama.cpp (llama-quantize) or: pip install llama-cpp-python. Or use q8_0, which needs neither."
+    raise UserError(f"The type {kind} needs llama.cpp's quantizer, which is not on this machine.", "type", fix)
+
+
+def _quantize_by_program(source: Path, target: Path, kind: str, emit: Emit) -> None:
+    _quantize(["llama-quantize", str(source), str(target), kind.upper()], kind, emit)
+
+
+def _quantize_by_library(source: Path, target: Path, kind: str, emit: Emit) -> None:
+    _quantize([sys.executable, "-P", str(Path(__file__).with_name("gguf_quantize.py")), str(source), str(target), kind],
+              kind, emit)  # fmt: skip
+
+
+def _quantize(command: Sequence[str], kind: str, emit: Emit) -> None:
+    emit({"progress": {"phase": "quantizing", "detail": kind}})
+    done = subprocess.run(list(command), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode:
+        line = (done.stderr.decode("utf-8", "replace").strip().splitlines() or [""])[-1]
+        raise UserError(f"llama.cpp's quantizer failed: {line[:300]}", kind, "Use q8_0.", exit_code=1)

@@ -1,0 +1,162 @@
+"""Merging what was trained into a whole model in 16 bits, and showing by numbers that both answer alike.
+
+LoRA goes into the base as it is stored. QLoRA was trained on top of a base in 4 bits, so it goes into that base,
+dequantized: that reproduces the trained model about fifteen times closer than the original base does. Nothing is
+ever merged into 4-bit weights, which rounds the adapter away.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from engine.errors import UserError
+from engine.use.finished import Result
+from engine.use.generate import all_logits
+from engine.use.load import load_base, load_model, with_adapter
+from engine.use.portable import finish_model_directory
+from engine.use.prompts import Prompts
+from engine.use.staging import MARK, check_room, staged
+
+Emit = Callable[[dict[str, Any]], None]
+Into = Literal["trained", "original"]
+"""The base to merge into: as it was under the adapter in training, or as its files hold it."""
+
+PROBES = (
+    "Hello",
+    "What is the capital of France?",
+    'Write {"size": "large"} as a sentence.',
+    "Translate to German: good morning",
+    "1, 2, 3,",
+)
+SHARD_SIZE = "5GB"
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How close two models answer on the probes.
+
+    `largest_difference` is the largest absolute difference of a logit, `largest_logit` gives the scale, and
+    `same_choice` is the share of positions where both find the same token likeliest.
+    """
+
+    largest_difference: float
+    largest_logit: float
+    same_choice: float
+    positions: int
+
+    def as_dict(self) -> dict[str, float | int]:
+        return {
+            "largest_difference": self.largest_difference,
+            "largest_logit": self.largest_logit,
+            "same_choice": self.same_choice,
+            "positions": self.positions,
+        }
+
+
+def merge_run(result: Result, out: Path, emit: Emit, into: Into = "trained", dtype: str = "",
+              finish: Callable[[Path], dict[str, Any]] | None = None) -> dict[str, Any]:  # fmt: skip
+    """Write the merged model of `result` to `out` (a directory) and compare it with what was trained.
+
+    `dtype` is bf16, fp16 or fp32; by default the base's own when that has 16 bits, else bf16. `finish` may add files
+    to the directory before it takes its place; what it returns goes into the reply.
+    Returns {"out", "bytes", "dtype", "into", "agreement": {...}, "notes": [...], ...}. Raises UserError.
+    """
+    prompts = Prompts.of(result)
+    check_room(out, _needed_bytes(result))
+    ids = probe_ids(prompts)
+    with staged(out) as stage:
+        emit({"progress": {"phase": "loading model", "detail": "what was trained"}})
+        trained, model = _merged(result, ids, into, emit)
+        kind = _dtype(model, dtype)
+        emit({"progress": {"phase": "saving", "detail": f"in {kind}"}})
+        model.to(DTYPES[kind]).save_pretrained(str(stage), max_shard_size=SHARD_SIZE)
+        del model
+        gc.collect()
+        notes = finish_model_directory(stage, prompts)
+        emit({"progress": {"phase": "comparing", "detail": "the files written against what was trained"}})
+        agreement = compare(trained, logits_of(load_model(stage, "cpu"), ids))
+        facts: dict[str, Any] = {"dtype": kind, "into": into if result.method == "qlora" else "original"}
+        facts |= {"agreement": agreement.as_dict(), "method": result.method, "run": result.run.name, "notes": notes}
+        facts |= finish(stage) if finish else {}
+        (stage / MARK).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    size = sum(path.stat().st_size for path in out.iterdir() if path.is_file())
+    return {"out": str(out), "bytes": size, **facts}
+
+
+def _merged(result: Result, ids: Sequence[Sequence[int]], into: Into, emit: Emit) -> tuple[list[torch.Tensor], Any]:
+    """Logits of the trained model on the probes, and the merged model."""
+    if not result.is_adapter:
+        model = load_model(result.weights, "cpu")
+        return logits_of(model, ids), model
+    _refuse_unmergeable(result)
+    adapted = with_adapter(load_base(result, "cpu"), result.weights)
+    trained = logits_of(adapted, ids)
+    emit({"progress": {"phase": "merging", "detail": "the adapter into the base model in 16 bits"}})
+    if result.method == "qlora":
+        target = adapted.unload().dequantize() if into == "trained" else load_model(result.base, "cpu")
+        adapted = with_adapter(target, result.weights)
+    return trained, adapted.merge_and_unload(safe_merge=True)
+
+
+def _refuse_unmergeable(result: Result) -> None:
+    """Say no to adapters that cannot be folded into weights. Raises UserError with the reason."""
+    config = json.loads((result.weights / "adapter_config.json").read_text(encoding="utf-8"))
+    kind = str(config.get("peft_type", "LORA"))
+    if kind not in {"LORA", "ADALORA", "LOHA", "LOKR", "OFT", "BOFT", "IA3"}:
+        what = f"An adapter of the kind {kind} has no weights that can be merged."
+        raise UserError(what, str(result.weights), "Use it as an adapter.")
+    base = json.loads((result.base / "config.json").read_text(encoding="utf-8"))
+    targets = config.get("target_modules") or []
+    names = [targets] if isinstance(targets, str) else targets
+    touched = [name for name in ("lm_head", "embed_tokens") if any(str(item).endswith(name) for item in names)]
+    if base.get("tie_word_embeddings") and touched:
+        what = f"The adapter changes {touched[0]}, which this model shares between input and output."
+        fix = "Merging would change both. Train without it in target_modules, or use the adapter as it is."
+        raise UserError(what, str(result.weights), fix)
+
+
+def _dtype(model: Any, wanted: str) -> str:
+    if wanted:
+        if wanted not in DTYPES:
+            raise UserError(f"dtype is {wanted!r}.", "dtype", f"Use one of: {', '.join(DTYPES)}.")
+        return wanted
+    return "fp16" if model.dtype == torch.float16 else "bf16"
+
+
+def _needed_bytes(result: Result) -> int:
+    """Two bytes for every parameter; counted from the size of the stored weights and their own width."""
+    folder = result.base if result.is_adapter else result.weights
+    stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    width = 4 if str(config.get("dtype") or config.get("torch_dtype")) in {"float32", "None"} else 2
+    return stored * 2 // width
+
+
+def probe_ids(prompts: Prompts) -> list[list[int]]:
+    """The probes as they would be asked, as token ids."""
+    return [prompts.ids([("user", text)]) for text in PROBES]
+
+
+def logits_of(model: Any, ids: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+    """Logits at every position of every probe."""
+    return [all_logits(model, row) for row in ids]
+
+
+def compare(left: Sequence[torch.Tensor], right: Sequence[torch.Tensor]) -> Agreement:
+    """How close two lists of logits are."""
+    differences = [(a - b).abs().max().item() for a, b in zip(left, right, strict=True)]
+    same = [(a.argmax(-1) == b.argmax(-1)) for a, b in zip(left, right, strict=True)]
+    return Agreement(
+        largest_difference=max(differences),
+        largest_logit=max(a.abs().max().item() for a in left),
+        same_choice=torch.cat(same).float().mean().item(),
+        positions=sum(len(a) for a in left),
+    )
