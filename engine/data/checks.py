@@ -1,0 +1,227 @@
+"""What can be wrong with training data that reads and renders: each finding with its count, first place and remedy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from engine.data.conversations import order_problems
+from engine.data.dataset import Dataset, count_kinds
+from engine.data.examples import Example
+from engine.data.json_values import JsonError, parse_json
+from engine.data.prepare import BLOCKING_SHARE, row_key
+from engine.data.rows import snippet
+
+Severity = Literal["block", "warn", "note"]
+FEWEST_ROWS = 100
+MOST_ROWS = 10_000
+"""100 to 10 000 rows is the healthy range for adapting a model to a task."""
+SKEWED = 10
+"""The largest class may have this many times the rows of the smallest before it is said."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing a person should know. `what` is a whole sentence, `where` the first row, `fix` what to do.
+
+    `remedy` is a change of answers that mends it by one key (recipe key -> value), empty when there is none.
+    """
+
+    kind: str
+    severity: Severity
+    count: int
+    what: str
+    where: str = ""
+    fix: str = ""
+    remedy: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def check_reading(dataset: Dataset) -> list[Finding]:
+    """Rows that could not be read or converted."""
+    total = max(1, dataset.rows + dataset.report.bad_row_count)
+    found: list[Finding] = []
+    if dataset.report.bad_row_count:
+        first = dataset.report.bad_rows[0]
+        found.append(_rows_lost("unreadable", dataset.report.bad_row_count, total, first.where, first.reason))
+    for kind, number, skipped in count_kinds(dataset.skipped):
+        found.append(_rows_lost(kind, number, total, skipped.where, skipped.reason))
+    return found
+
+
+def _rows_lost(kind: str, number: int, total: int, where: str, reason: str) -> Finding:
+    severity: Severity = "block" if number / total > BLOCKING_SHARE else "warn"
+    return Finding(
+        kind,
+        severity,
+        number,
+        f"{_rows(number)} cannot be used. The first: {reason}",
+        where,
+        "Mend the rows, or leave them out.",
+    )
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number} rows"
+
+
+def check_examples(dataset: Dataset) -> list[Finding]:
+    """What the rows say about themselves, before any model is looked at."""
+    examples = dataset.examples
+    found = [
+        *check_amount(len(examples), dataset.format),
+        *check_duplicates(examples),
+        *check_order(examples),
+        *check_labels(examples),
+        *check_json_answers(examples),
+    ]
+    return [finding for finding in found if finding.count]
+
+
+def check_amount(rows: int, format_name: str) -> list[Finding]:
+    """Too few rows to learn from, or more than a task usually needs."""
+    if rows == 1:
+        return [
+            Finding(
+                "few rows",
+                "warn",
+                1,
+                "There is 1 row: the model will learn it by heart, and nothing is left to check with.",
+                fix="Add rows.",
+            )
+        ]
+    if rows < FEWEST_ROWS and format_name != "text":
+        return [
+            Finding(
+                "few rows",
+                "warn",
+                rows,
+                f"There are {rows} rows; below {FEWEST_ROWS} a model tends to learn them by heart.",
+                fix="Add rows.",
+            )
+        ]
+    if rows > MOST_ROWS * 10:
+        return [
+            Finding(
+                "many rows",
+                "note",
+                rows,
+                f"There are {rows} rows; {MOST_ROWS} good ones are usually enough.",
+                fix="One epoch is enough.",
+            )
+        ]
+    return []
+
+
+def check_duplicates(examples: Sequence[Example]) -> list[Finding]:
+    """Rows that are equal in every turn."""
+    seen: set[str] = set()
+    twins: list[Example] = []
+    for example in examples:
+        key = row_key(example)
+        if key in seen:
+            twins.append(example)
+        seen.add(key)
+    if not twins:
+        return []
+    severity: Severity = "warn" if len(twins) > 0.05 * len(examples) else "note"
+    what = f"{_rows(len(twins))} repeat an earlier row exactly; they weigh more in training."
+    return [
+        Finding(
+            "duplicates",
+            severity,
+            len(twins),
+            what,
+            twins[0].where,
+            "Remove them if the repetition is not meant. Held-out rows never have a twin in training.",
+        )
+    ]
+
+
+def check_order(examples: Sequence[Example]) -> list[Finding]:
+    """Roles in an order that templates may refuse."""
+    counts: Counter[str] = Counter()
+    first: dict[str, tuple[str, str]] = {}
+    for example in examples:
+        if example.is_text:
+            continue
+        for kind, sentence in order_problems((*example.prompt_turns, *_answers(example))):
+            counts[kind] += 1
+            first.setdefault(kind, (sentence, example.where))
+    return [
+        Finding(kind, "note" if kind in {"late system", "two answers"} else "warn", number, f"{first[kind][0]} ({_rows(number)})", first[kind][1], "Check these rows.")
+        for kind, number in counts.most_common()
+    ]  # fmt: skip
+
+
+def _answers(example: Example) -> Iterable[Any]:
+    return example.turns[len(example.prompt_turns) :]
+
+
+def check_labels(examples: Sequence[Example]) -> list[Finding]:
+    """Classes of very different size, and classes with hardly any rows."""
+    counts = Counter(example.label for example in examples if example.label)
+    if len(counts) < 2:
+        if counts:
+            only = snippet(next(iter(counts)), 40)
+            return [
+                Finding(
+                    "one label",
+                    "warn",
+                    len(examples),
+                    f'Every row has the same label "{only}": there is nothing to tell apart.',
+                    fix="Check the column.",
+                )
+            ]
+        return []
+    (most, most_rows), (least, least_rows) = counts.most_common()[0], counts.most_common()[-1]
+    if most_rows < SKEWED * least_rows:
+        return []
+    what = f'The label "{snippet(most, 40)}" has {most_rows} rows, "{snippet(least, 40)}" has {least_rows}.'
+    return [
+        Finding(
+            "uneven labels", "warn", most_rows, what, fix="Add rows of the rare labels; judge the result per label."
+        )
+    ]
+
+
+def check_json_answers(examples: Sequence[Example]) -> list[Finding]:
+    """Answers that should be JSON, since most are, and are not."""
+    answers = [(example, example.expected) for example in examples if not example.is_text]
+    looks = [(example, text) for example, text in answers if text.lstrip()[:1] in {"{", "["}]
+    if not answers or len(looks) < 0.5 * len(answers):
+        return []
+    broken = [(example, reason) for example, text in answers if (reason := _json_fault(text))]
+    if not broken or len(broken) > 0.5 * len(answers):
+        return []
+    example, reason = broken[0]
+    return [
+        Finding(
+            "invalid JSON",
+            "warn",
+            len(broken),
+            f"{_rows(len(broken))} have an answer that is not JSON, where the others are. {reason}",
+            example.where,
+            "Mend these answers.",
+        )
+    ]
+
+
+def _json_fault(text: str) -> str:
+    try:
+        parse_json(text)
+    except JsonError as error:
+        return error.reason
+    return ""
+
+
+def worst(findings: Iterable[Finding]) -> Severity | None:
+    """The gravest severity among findings."""
+    order: tuple[Severity, ...] = ("block", "warn", "note")
+    present = {finding.severity for finding in findings}
+    return next((severity for severity in order if severity in present), None)

@@ -1,0 +1,160 @@
+"""A data source as examples: read, recognised, converted, with everything that was left out listed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+
+from engine.data.convert import FORMATS, to_example
+from engine.data.detect import DetectedFormat, detect_format
+from engine.data.examples import Example, RowProblem
+from engine.data.read import read_rows
+from engine.data.rows import ReadOptions, ReadReport, Row, snippet
+from engine.errors import UserError
+
+SAMPLE_ROWS = 1000
+"""Rows that detection looks at."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A row that is not trained on: where it stands, the kind of problem, the reason in a sentence."""
+
+    where: str
+    kind: str
+    reason: str
+
+
+@dataclass
+class Dataset:
+    """`examples` are the usable rows in file order; `rows` counts every row that was read."""
+
+    source: str
+    detected: DetectedFormat
+    examples: list[Example] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    rows: int = 0
+    complete: bool = True
+    report: ReadReport = field(default_factory=ReadReport)
+
+    @property
+    def format(self) -> str:
+        """The format in use."""
+        return self.detected.name
+
+
+def load_dataset(
+    source: str,
+    format_name: str = "auto",
+    columns: Mapping[str, str] | None = None,
+    *,
+    options: ReadOptions | None = None,
+    limit: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Dataset:
+    """Read `source` whole (or `limit` rows of it) into examples.
+
+    `format_name` "auto" recognises the format; `columns` (role -> column) is what a person said and comes first.
+    Raises UserError when nothing can be read, when no format fits, or when a mapped column does not exist.
+    """
+    report = ReadReport()
+    rows = open_rows(source, options or ReadOptions(), report, limit)
+    sample = list(islice(rows, SAMPLE_ROWS))
+    if not sample:
+        raise UserError("There are no rows.", source, "Give data with at least one row.")
+    detected = choose_format(sample, format_name, columns or {}, source)
+    dataset = Dataset(source, detected, report=report)
+    for row in chain(sample, rows):
+        dataset.rows += 1
+        _take(dataset, row)
+        if progress and dataset.rows % 1000 == 0:
+            progress(dataset.rows)
+    dataset.complete = limit is None or dataset.rows < limit
+    return dataset
+
+
+def open_rows(source: str, options: ReadOptions, report: ReadReport, limit: int | None = None) -> Iterator[Row]:
+    """The rows of a file."""
+    return read_rows(Path(source).expanduser(), limit, options=options, report=report)
+
+
+def _take(dataset: Dataset, row: Row) -> None:
+    try:
+        dataset.examples.append(to_example(row, dataset.detected.name, dataset.detected.map))
+    except RowProblem as problem:
+        dataset.skipped.append(Skipped(row.where, problem.kind, str(problem)))
+
+
+def choose_format(sample: list[Row], format_name: str, columns: Mapping[str, str], source: str) -> DetectedFormat:
+    """The format a person named, completed from the data, or the one that is recognised. UserError when neither works."""
+    detected = detect_format(sample)
+    if format_name in {"", "auto"} and not columns:
+        if not detected.name:
+            raise UserError(
+                detected.reason,
+                source,
+                "Say the format and the columns: --set data.format=... --set data.map.prompt=...",
+            )
+        return detected
+    name = format_name if format_name not in {"", "auto"} else detected.name or _format_for(columns)
+    if name not in FORMATS:
+        raise UserError(f"There is no format called {snippet(name, 40)}.", source, f"Use one of: {', '.join(FORMATS)}.")
+    chosen = detected.map if name == detected.name else _by_role_names(name, detected.columns)
+    merged = {role: column for role, column in {**chosen, **columns}.items() if column}
+    _check_map(name, merged, detected, source)
+    reason = "You said so." if name != detected.name or columns else detected.reason
+    return DetectedFormat(name, merged, 1.0, reason, detected.columns, detected.schemas)
+
+
+def _format_for(columns: Mapping[str, str]) -> str:
+    """The format whose required roles are the ones that were mapped."""
+    fitting = [entry.name for entry in FORMATS.values() if set(entry.required) <= set(columns)]
+    return fitting[0] if fitting else ""
+
+
+def _by_role_names(name: str, columns: Iterable[str]) -> dict[str, str]:
+    from engine.data.aliases import find_column
+
+    found: dict[str, str] = {}
+    for role in (*FORMATS[name].required, *FORMATS[name].optional):
+        listed = "kto_label" if name == "kto" and role == "label" else role
+        column = find_column(listed, columns, found.values())
+        if column:
+            found[role] = column
+    return found
+
+
+def _check_map(name: str, columns: Mapping[str, str], detected: DetectedFormat, source: str) -> None:
+    known = (*FORMATS[name].required, *FORMATS[name].optional)
+    names = ", ".join(snippet(column, 40) for column in detected.columns[:20])
+    for role, column in columns.items():
+        if role not in known:
+            raise UserError(
+                f"The format {name} has no role {snippet(role, 40)}.",
+                f"{source}: data.map",
+                f"Its roles are: {', '.join(known)}.",
+            )
+        if column not in detected.columns:
+            raise UserError(
+                f'There is no column "{snippet(column, 40)}".',
+                f"{source}: data.map.{role}",
+                f"The columns are: {names}.",
+            )
+    missing = [role for role in FORMATS[name].required if role not in columns]
+    if missing:
+        raise UserError(
+            f"The format {name} needs a column for {' and '.join(missing)}, and none was found.", source,
+            f"Say which: --set data.map.{missing[0]}=COLUMN. The columns are: {names}.",
+        )  # fmt: skip
+
+
+def count_kinds(skipped: Iterable[Skipped]) -> list[tuple[str, int, Skipped]]:
+    """Kinds of problem with their number and first row, most frequent first."""
+    skipped = list(skipped)
+    first: dict[str, Skipped] = {}
+    for item in skipped:
+        first.setdefault(item.kind, item)
+    return [(kind, number, first[kind]) for kind, number in Counter(item.kind for item in skipped).most_common()]

@@ -1,0 +1,98 @@
+"""Which encoding a file is in: certain from its first bytes, said by a person, or UTF-8; never a silent guess."""
+
+from __future__ import annotations
+
+import codecs
+import importlib
+from pathlib import Path
+
+from engine.data.rows import ReadOptions, ReadReport, snippet
+from engine.errors import UserError
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig", "UTF-8 with a byte order mark; the mark is not part of the text."),
+    (codecs.BOM_UTF32_LE, "utf-32", "UTF-32."),
+    (codecs.BOM_UTF32_BE, "utf-32", "UTF-32."),
+    (codecs.BOM_UTF16_LE, "utf-16", "UTF-16."),
+    (codecs.BOM_UTF16_BE, "utf-16", "UTF-16."),
+)
+_ZERO_SHARE = 0.3
+"""UTF-16 of Western text has a zero in nearly every second byte; UTF-8 text has none."""
+
+
+def decide_encoding(path: Path, head: bytes, options: ReadOptions, report: ReadReport) -> str:
+    """The codec to read with, noted in the report. UserError when the codec is unknown or the bytes look like bare UTF-16."""
+    encoding = _decided(path, head, options, report)
+    report.encoding = encoding
+    return encoding
+
+
+def _decided(path: Path, head: bytes, options: ReadOptions, report: ReadReport) -> str:
+    for mark, codec, name in _MARKS:
+        if head.startswith(mark):
+            report.note(f"The file is {name}")
+            return codec
+    if options.encoding:
+        return _named(path, options.encoding, report)
+    even, odd = head[0::2], head[1::2]
+    for zeros, other, codec in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
+        if len(zeros) > 1 and zeros.count(0) > _ZERO_SHARE * len(zeros) and other.count(0) * 4 < zeros.count(0):
+            preview = snippet(head[:60].decode(codec, "replace"))
+            raise UserError(
+                f"{path.name} looks like UTF-16 without a byte order mark. Read so, it begins: {preview}",
+                f"{path}:1",
+                f"Say encoding {codec}.",
+            )
+    return "utf-8"
+
+
+def _named(path: Path, name: str, report: ReadReport) -> str:
+    try:
+        codec = codecs.lookup(name).name
+        b"".decode(codec)
+    except (LookupError, TypeError, ValueError):
+        raise UserError(
+            f"There is no text encoding called {snippet(name)}.", str(path), "Use utf-8, cp1252, latin-1 or utf-16."
+        ) from None
+    if codec != "utf-8":
+        report.note(f"The file is read as {codec}, as you said.")
+    return codec
+
+
+def not_decodable(path: Path, line: int, error: UnicodeDecodeError, raw: bytes) -> UserError:
+    """What to say about bytes that are not text in the encoding: the line, the byte, and what they would be elsewhere."""
+    byte = error.object[error.start]
+    column = error.start - (error.object.rfind(b"\n", 0, error.start) + 1) + 1
+    fix = "Save the file as UTF-8, or say its encoding."
+    if error.encoding in {"utf-8", "utf_8"}:
+        codec, preview = suggest_encoding(raw)
+        fix = f'If "{preview}" is right, say encoding {codec}; else save the file as UTF-8.'
+    name = {"utf-8": "UTF-8", "utf_8": "UTF-8"}.get(error.encoding, error.encoding)
+    return UserError(
+        f"Line {line} is not {name}: byte 0x{byte:02X} at byte {column} of the line.", f"{path}:{line}", fix
+    )
+
+
+def suggest_encoding(raw: bytes) -> tuple[str, str]:
+    """A codec in which the bytes are text, and the words around the first byte that is not ASCII in it."""
+    codec = _detected(raw)
+    first = next((index for index, byte in enumerate(raw) if byte > 0x7F), 0)
+    around = raw[max(0, first - 20) : first + 20]
+    return codec, snippet(around.decode(codec, "replace"))
+
+
+def _detected(raw: bytes) -> str:
+    try:
+        from_bytes = importlib.import_module("charset_normalizer").from_bytes
+    except ImportError:
+        return _western(raw)
+    best = from_bytes(raw[:65536]).best()
+    return _western(raw) if best is None or best.encoding in {"ascii", "utf_8"} else str(best.encoding)
+
+
+def _western(raw: bytes) -> str:
+    try:
+        raw.decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "cp1252"

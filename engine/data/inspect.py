@@ -1,0 +1,191 @@
+"""The "data" job: everything a person should know about a data source before training on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.data.checks import Finding, check_examples, check_reading, worst
+from engine.data.checks_tokens import check_rendering, check_tokens
+from engine.data.convert import FORMATS
+from engine.data.dataset import Dataset, count_kinds, load_dataset, open_rows
+from engine.data.detect import detect_format
+from engine.data.examples import Example, RowProblem
+from engine.data.lengths import Lengths, measure_lengths
+from engine.data.render import Rendered, Renderer
+from engine.data.rows import ReadOptions, ReadReport
+from engine.data.split import suggested_held_out
+from engine.data.summary import DataSummary
+from engine.errors import UserError
+
+__all__ = ["DataSummary", "inspect_data"]
+
+PREVIEWS = 10
+_LONGEST_PREVIEW = 8000
+Emit = Callable[[dict[str, Any]], None]
+
+
+def inspect_data(
+    request: Mapping[str, Any], emit: Emit | None = None, requests: Iterator[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Look at a data source and, when `model` is given, at its tokens.
+
+    Request: `source`; optional `model` (folder), `format`, `map`, `template` ("model" or "plain"), `sequence_length`,
+    `previews` (how many rows are shown, 10), `first_preview` (the row number to begin with, 1), `limit` (read at most so
+    many rows), and the reading options `encoding delimiter header split config revision skip_bad_rows`.
+
+    Result: `source rows complete format title map confidence reason columns schemas notes encoding delimiter skipped labels
+    previews findings worst template lengths summary`; the last three are None without a model. See `_document`.
+    A format that is not recognised is no error here: `format` is empty, `columns` and `sample` allow mapping by hand.
+    """
+    options = read_options(request)
+    source = str(request.get("source") or request.get("path") or "")
+    if not source:
+        raise UserError("No data was named.", "", "Give a file.")
+    unknown = _not_recognised(source, request, options)
+    if unknown is not None:
+        return unknown
+    dataset = load_dataset(
+        source, str(request.get("format") or "auto"), dict(request.get("map") or {}), options=options,
+        limit=request.get("limit"), progress=lambda rows: _say(emit, f"{rows} rows read"),
+    )  # fmt: skip
+    findings = [*check_reading(dataset), *check_examples(dataset)]
+    document = _document(dataset)
+    if request.get("model") and dataset.examples:
+        _say(emit, "counting tokens")
+        with Renderer.load(Path(str(request["model"])), str(request.get("template") or "model")) as renderer:
+            findings += _with_tokens(document, dataset, renderer, request)
+    else:
+        document["previews"] = [_bare_preview(example) for example in _shown(dataset.examples, request)]
+    findings.sort(key=lambda finding: ("block", "warn", "note").index(finding.severity))
+    document["findings"] = [finding.as_dict() for finding in findings]
+    document["worst"] = worst(findings)
+    return document
+
+
+def _say(emit: Emit | None, words: str) -> None:
+    if emit is not None:
+        emit({"progress": words})
+
+
+def read_options(request: Mapping[str, Any]) -> ReadOptions:
+    """The reading options of a request."""
+    header = request.get("header")
+    return ReadOptions(
+        encoding=str(request.get("encoding") or ""), delimiter=str(request.get("delimiter") or ""),
+        header=header if isinstance(header, bool) else None, split=str(request.get("split") or ""),
+        config=str(request.get("config") or ""), revision=str(request.get("revision") or ""),
+        skip_bad_rows=bool(request.get("skip_bad_rows")),
+    )  # fmt: skip
+
+
+def _not_recognised(source: str, request: Mapping[str, Any], options: ReadOptions) -> dict[str, Any] | None:
+    """The answer for data in no known format; None when a format is known or was said."""
+    if request.get("map") or str(request.get("format") or "auto") != "auto":
+        return None
+    report = ReadReport()
+    rows = list(open_rows(source, options, report, 1000))
+    detected = detect_format(rows)
+    if not rows or detected.name:
+        return None
+    finding = Finding(
+        "no format",
+        "block",
+        len(rows),
+        detected.reason,
+        rows[0].where,
+        "Choose a format and say which column plays which role.",
+    )
+    dataset = Dataset(source, detected, rows=len(rows), complete=len(rows) < 1000, report=report)
+    document = _document(dataset)
+    document["sample"] = [{"where": row.where, "fields": row.fields} for row in rows[:PREVIEWS]]
+    document["findings"], document["worst"] = [finding.as_dict()], "block"
+    return document
+
+
+def _document(dataset: Dataset) -> dict[str, Any]:
+    """The part of the result that needs no model."""
+    detected, report = dataset.detected, dataset.report
+    labels = Counter(example.label for example in dataset.examples if example.label)
+    return {
+        "source": dataset.source,
+        "rows": dataset.rows,
+        "usable_rows": len(dataset.examples),
+        "complete": dataset.complete,
+        "format": detected.name,
+        "title": FORMATS[detected.name].title if detected.name else "",
+        "map": dict(detected.map),
+        "confidence": detected.confidence,
+        "reason": detected.reason,
+        "columns": list(detected.columns),
+        "schemas": [{"columns": list(columns), "rows": rows} for columns, rows in detected.schemas[:8]],
+        "notes": list(report.notes),
+        "encoding": report.encoding,
+        "delimiter": report.delimiter,
+        "bad_rows": [{"where": bad.where, "reason": bad.reason} for bad in report.bad_rows[:20]],
+        "bad_row_count": report.bad_row_count,
+        "skipped": [
+            {"kind": kind, "rows": rows, "where": first.where, "reason": first.reason}
+            for kind, rows, first in count_kinds(dataset.skipped)
+        ],
+        "labels": dict(labels.most_common(200)),
+        "held_out_suggestion": suggested_held_out(len(dataset.examples)),
+        "template": None,
+        "lengths": None,
+        "summary": None,
+        "previews": [],
+    }
+
+
+def _with_tokens(
+    document: dict[str, Any], dataset: Dataset, renderer: Renderer, request: Mapping[str, Any]
+) -> list[Finding]:
+    """Fill in what needs the model's tokenizer and template; return the findings."""
+    examples = dataset.examples
+    results = renderer.render_many(examples)
+    pairs = [(example, row) for example, row in zip(examples, results, strict=True) if isinstance(row, Rendered)]
+    lengths = measure_lengths([row for _, row in pairs])
+    document["template"] = {"kind": renderer.kind, "note": renderer.note}
+    document["lengths"] = lengths.as_dict()
+    document["summary"] = _summary(dataset, lengths).as_dict()
+    limit = request.get("sequence_length") or None
+    shown = _shown(examples, request)
+    document["previews"] = [
+        _preview(example, result) for example, result in zip(shown, renderer.render_many(shown, limit), strict=True)
+    ]
+    return [*check_rendering(examples, results), *check_tokens(pairs, renderer, lengths, limit)]
+
+
+def _summary(dataset: Dataset, lengths: Lengths) -> DataSummary:
+    rows = len(dataset.examples)
+    return DataSummary(
+        rows, lengths.trained_tokens, lengths.total_tokens, lengths.p50, lengths.p95, lengths.p99, lengths.longest,
+        dataset.format, suggested_held_out(rows),
+    )  # fmt: skip
+
+
+def _shown(examples: Sequence[Example], request: Mapping[str, Any]) -> list[Example]:
+    start = max(1, int(request.get("first_preview") or 1)) - 1
+    return list(examples[start : start + int(request.get("previews") or PREVIEWS)])
+
+
+def _bare_preview(example: Example) -> dict[str, Any]:
+    turns = [
+        {"role": turn.role, "content": turn.content[:_LONGEST_PREVIEW], "trained": turn.role in {"assistant", "text"}}
+        for turn in example.turns
+    ]
+    return {"row": example.row, "where": example.where, "turns": turns}
+
+
+def _preview(example: Example, result: Rendered | RowProblem) -> dict[str, Any]:
+    """A row as rendered: pieces of text with their kind (context, trained, cut), for the mask view."""
+    preview = _bare_preview(example)
+    if isinstance(result, RowProblem):
+        return {**preview, "problem": str(result)}
+    pieces = [{"text": result.text[start:end][:_LONGEST_PREVIEW], "kind": kind} for start, end, kind in result.spans]
+    return {
+        **preview, "pieces": pieces, "tokens": result.tokens_whole, "kept_tokens": len(result.input_ids),
+        "trained_tokens": result.trained_tokens, "truncated": result.truncated, "answer_truncated": result.answer_truncated,
+    }  # fmt: skip

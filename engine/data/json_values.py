@@ -1,0 +1,239 @@
+"""JSON, strictly: one value from a text, or values one after another from a long text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from engine.data.rows import WrittenFloat, snippet
+
+LARGEST_VALUE = 64 << 20
+"""Characters of the largest single element of an array that is held in memory."""
+_SPACE = re.compile(r"[ \t\n\r]*")
+_COLONS = re.compile(r'"[ \t\n\r]*:')
+_MINUS_ZERO = re.compile(r"-0(?![0-9.eE])")
+
+
+class JsonError(ValueError):
+    """Text that is not JSON, or JSON that would lose something. `position` is an index into the text."""
+
+    def __init__(self, reason: str, position: int = 0, incomplete: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.position = position
+        self.incomplete = incomplete
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise JsonError(f"{name} is not JSON. Write null, a number, or text in quotes.")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise JsonError(f'The key "{snippet(key, 60)}" stands twice in one object.')
+            seen.add(key)
+    return fields
+
+
+def _whole_number(text: str) -> int | WrittenFloat:
+    return WrittenFloat(text) if text == "-0" or len(text) > 4000 else int(text)
+
+
+_FAST = json.JSONDecoder(parse_float=WrittenFloat, parse_constant=_refuse_constant)
+_CAREFUL = json.JSONDecoder(
+    parse_float=WrittenFloat, parse_constant=_refuse_constant, parse_int=_whole_number, object_pairs_hook=_unique
+)
+
+
+def parse_json(text: str) -> Any:
+    """The one JSON value in `text`, with nothing but white space around it. Raises JsonError.
+
+    Numbers with a fraction or an exponent are `WrittenFloat`; doubled keys, NaN and halves of surrogate pairs are errors.
+    """
+    value, end = decode_at(text, _SPACE.match(text, 0).end())  # type: ignore[union-attr]
+    rest = _SPACE.match(text, end).end()  # type: ignore[union-attr]
+    if rest != len(text):
+        raise JsonError(f"After the JSON value there is more: {snippet(text[rest:], 40)}", rest)
+    return value
+
+
+def decode_at(text: str, start: int) -> tuple[Any, int]:
+    """The JSON value that begins at `start`, and the index behind it. Raises JsonError."""
+    try:
+        value, end = _FAST.raw_decode(text, start)
+        if not _surely_unique(value, text, start, end):
+            value, end = _CAREFUL.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        raise _explained(text, error) from None
+    except JsonError as error:
+        error.position = start
+        raise
+    except RecursionError:
+        raise JsonError("The value is nested too deeply.", start) from None
+    except ValueError:
+        value, end = _retry_carefully(text, start)
+    if text.find("\\ud", start, end) >= 0 or text.find("\\uD", start, end) >= 0:
+        _refuse_half_pairs(value, start)
+    return value, end
+
+
+def _retry_carefully(text: str, start: int) -> tuple[Any, int]:
+    """Whole numbers of thousands of digits are refused by the fast decoder only."""
+    try:
+        return _CAREFUL.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        raise _explained(text, error) from None
+    except JsonError as error:
+        error.position = start
+        raise
+    except RecursionError:
+        raise JsonError("The value is nested too deeply.", start) from None
+
+
+def _surely_unique(value: Any, text: str, start: int, end: int) -> bool:
+    """Whether no key was lost: there are as many keys as colons behind a quote, and no text that could mislead the count."""
+    if not isinstance(value, (dict, list)):
+        return text[start:end] != "-0"
+    keys = _count_keys(value)
+    if text.find("-0", start, end) >= 0 and _MINUS_ZERO.search(text, start, end):
+        return False
+    if text.count(":", start, end) == keys:
+        return True
+    return text.find('\\\\"', start, end) < 0 and len(_COLONS.findall(text, start, end)) == keys + text.count(
+        '\\":', start, end
+    )
+
+
+def _count_keys(value: Any) -> int:
+    total, waiting = 0, [value]
+    while waiting:
+        item = waiting.pop()
+        if type(item) is dict:
+            total += len(item)
+            waiting.extend(child for child in item.values() if type(child) is dict or type(child) is list)
+        else:
+            waiting.extend(child for child in item if type(child) is dict or type(child) is list)
+    return total
+
+
+def _refuse_half_pairs(value: Any, start: int) -> None:
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            if any("\ud800" <= character <= "\udfff" for character in item):
+                raise JsonError("A \\u escape is half of a surrogate pair: it is no character.", start)
+        elif isinstance(item, dict):
+            waiting.extend(item)
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+
+
+_WORDS = {
+    "Expecting value": "A value is missing or is not JSON",
+    "Expecting property name enclosed in double quotes": "A key in double quotes is expected",
+    "Illegal trailing comma before end of object": "There is a comma after the last entry",
+    "Illegal trailing comma before end of array": "There is a comma after the last entry",
+    "Expecting ',' delimiter": "A comma or a closing bracket is missing",
+    "Expecting ':' delimiter": "A colon is missing after a key",
+    "Unterminated string starting at": "A text in quotes never ends",
+    "Invalid control character at": "A control character or a line end stands raw inside a text in quotes",
+    "Invalid \\escape": "There is a backslash that escapes nothing",
+    "Invalid \\uXXXX escape": "A \\u escape does not have four hexadecimal digits",
+}
+
+
+def _explained(text: str, error: json.JSONDecodeError) -> JsonError:
+    words = _WORDS.get(error.msg.rstrip(": "), error.msg)
+    rest = text[error.pos : error.pos + 40]
+    at_end = not rest.strip()
+    here = " at the end" if at_end else f" at: {snippet(rest, 30)}"
+    incomplete = at_end or error.msg.startswith("Unterminated") or len(text) - error.pos < 16
+    return JsonError(words + here, error.pos, incomplete)
+
+
+class JsonCursor:
+    """Reads values one after another from blocks of text, holding little more than the value at hand."""
+
+    def __init__(self, blocks: Iterator[str]) -> None:
+        self._blocks = blocks
+        self._text = ""
+        self._at = 0
+        self._line = 1
+        self._counted = 0
+        self._ended = False
+
+    @property
+    def line(self) -> int:
+        """The line, from 1, on which the next character stands."""
+        self._line += self._text.count("\n", self._counted, self._at)
+        self._counted = self._at
+        return self._line
+
+    @property
+    def position(self) -> int:
+        """The index of the next character, for errors."""
+        return self._at
+
+    def line_at(self, position: int) -> int:
+        """The line of an index that an error of this cursor gave."""
+        return self.line + self._text.count("\n", self._at, position)
+
+    def _more(self) -> bool:
+        """Forget what was read, take in at least as much again as is left. False at the end of the text."""
+        self._line = self.line
+        parts = [self._text[self._at :]]
+        self._at = self._counted = 0
+        wanted, got = len(parts[0]), 0
+        while not self._ended and got <= wanted:
+            block = next(self._blocks, None)
+            if block is None:
+                self._ended = True
+            else:
+                parts.append(block)
+                got += len(block)
+        self._text = "".join(parts)
+        return got > 0
+
+    def peek(self) -> str:
+        """The next character that is not white space, or nothing at the end."""
+        while True:
+            self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more():
+                return ""
+
+    def take(self, expected: str) -> bool:
+        """Step over `expected` when it comes next."""
+        if self.peek() == expected:
+            self._at += 1
+            return True
+        return False
+
+    def value(self) -> Any:
+        """Read one value. Raises JsonError with a position for `line_at`."""
+        self.peek()
+        while True:
+            try:
+                value, end = decode_at(self._text, self._at)
+                if end < len(self._text) or self._ended:  # a number at the end of a block may go on in the next
+                    self._at = end
+                    return value
+            except JsonError as error:
+                if self._ended or not error.incomplete:
+                    raise
+            if len(self._text) - self._at > LARGEST_VALUE:
+                raise JsonError(f"One value is longer than {LARGEST_VALUE >> 20} MB.", self._at)
+            self._more()
+
+    def rest(self, limit: int = 40) -> str:
+        """A few characters from here, for messages."""
+        return snippet(self._text[self._at : self._at + limit], limit)

@@ -1,0 +1,176 @@
+"""The data of a run: what is trained, what is held out, what was left out, and a fingerprint of it all."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.data.dataset import Dataset, Skipped, count_kinds, load_dataset
+from engine.data.examples import Example, RowProblem
+from engine.data.render import Rendered, Renderer, text_pieces
+from engine.data.rows import ReadOptions, json_text
+from engine.data.split import split_rows
+from engine.errors import UserError
+from engine.recipe import Recipe
+
+BLOCKING_SHARE = 0.05
+"""Above this share of rows with nothing to learn a run does not start: the data is not what the recipe thinks it is."""
+
+
+@dataclass
+class PreparedData:
+    """What training uses. `train` and `held_out` are in file order; a long text row may give several pieces.
+
+    `held_out_examples` are the rows behind `held_out`, with their expected answers (`Example.expected`).
+    `fingerprint` changes when any token, label or the split changes. `truncated` and `answers_cut` count training and
+    held-out rows that lost something to the sequence length. `renderer` is open; the owner closes it.
+    """
+
+    renderer: Renderer
+    format: str
+    map: dict[str, str]
+    train: list[Rendered] = field(default_factory=list)
+    held_out: list[Rendered] = field(default_factory=list)
+    train_examples: list[Example] = field(default_factory=list)
+    held_out_examples: list[Example] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    rows_read: int = 0
+    truncated: int = 0
+    answers_cut: int = 0
+    fingerprint: str = ""
+
+    @property
+    def trained_tokens(self) -> int:
+        """Tokens learned in one epoch."""
+        return sum(row.trained_tokens for row in self.train)
+
+
+def load_examples(
+    recipe: Recipe, model_directory: Path, *, template_text: str = "", progress: Callable[[int], None] | None = None
+) -> PreparedData:
+    """Read, render, cut and split the data of a recipe.
+
+    Rows that cannot be used are listed in `skipped`, never dropped in silence. Raises UserError when the file cannot be
+    read, when no format fits, and when more than a twentieth of the rows has nothing to learn.
+    """
+    data = recipe.data
+    dataset = load_dataset(data.source, data.format, dict(data.map), options=options_of(recipe), progress=progress)
+    renderer = Renderer.load(model_directory, data.template, template_text=template_text)
+    prepared = PreparedData(renderer, dataset.format, dict(dataset.detected.map), rows_read=dataset.rows)
+    try:
+        _fill(prepared, dataset, recipe)
+    except BaseException:
+        renderer.close()
+        raise
+    return prepared
+
+
+def options_of(recipe: Recipe) -> ReadOptions:
+    """How a recipe says that its file is to be read. `data.split` counts where a source has parts."""
+    data = recipe.data
+    return ReadOptions(
+        encoding=getattr(data, "encoding", ""), split=data.split, config=getattr(data, "config", ""),
+        revision=getattr(data, "revision", ""), skip_bad_rows=bool(getattr(data, "skip_bad_rows", False)),
+    )  # fmt: skip
+
+
+def _fill(prepared: PreparedData, dataset: Dataset, recipe: Recipe) -> None:
+    limit = recipe.training.sequence_length
+    prepared.skipped = list(dataset.skipped)
+    prepared.skipped += [Skipped(bad.where, "unreadable", bad.reason) for bad in dataset.report.bad_rows]
+    pieces, examples = _render(prepared, dataset.examples, limit)
+    _refuse_when_little_is_left(prepared, dataset, recipe)
+    train, held_out = split_examples(examples, recipe.evaluation.held_out_rows, recipe.training.seed)
+    prepared.train_examples = [examples[index] for index in train]
+    prepared.held_out_examples = [examples[index] for index in held_out]
+    prepared.train = [piece for index in train for piece in pieces[index]]
+    prepared.held_out = [piece for index in held_out for piece in pieces[index]]
+    prepared.fingerprint = fingerprint(prepared.train, prepared.held_out)
+    prepared.notes = _notes(prepared, dataset)
+
+
+def _render(
+    prepared: PreparedData, examples: Sequence[Example], limit: int
+) -> tuple[list[list[Rendered]], list[Example]]:
+    """Rendered pieces of every row that has something to learn, and the rows they came from."""
+    pieces: list[list[Rendered]] = []
+    kept: list[Example] = []
+    whole_texts = prepared.format == "text"
+    for example, result in zip(
+        examples, prepared.renderer.render_many(examples, None if whole_texts else limit), strict=True
+    ):
+        if isinstance(result, RowProblem):
+            prepared.skipped.append(Skipped(example.where, result.kind, str(result)))
+            continue
+        parts = text_pieces(result, limit) if whole_texts else [result]
+        if not any(part.trained_tokens for part in parts):
+            reason = (
+                "Its answer begins behind the sequence length." if result.truncated else "No token of it is learned."
+            )
+            prepared.skipped.append(Skipped(example.where, "nothing to learn", reason))
+            continue
+        prepared.truncated += result.truncated
+        prepared.answers_cut += result.answer_truncated
+        pieces.append(parts)
+        kept.append(example)
+    return pieces, kept
+
+
+def _refuse_when_little_is_left(prepared: PreparedData, dataset: Dataset, recipe: Recipe) -> None:
+    lost = len(prepared.skipped)
+    total = dataset.rows + dataset.report.bad_row_count
+    if total and lost < total and (lost / total <= BLOCKING_SHARE or options_of(recipe).skip_bad_rows):
+        return
+    kind, number, first = count_kinds(prepared.skipped)[0]
+    raise UserError(
+        f"{lost} of {total} rows cannot be trained on. Most often ({number} times): {first.reason}",
+        first.where,
+        f"Raise training.sequence_length above {recipe.training.sequence_length}."
+        if kind == "nothing to learn"
+        else "Mend these rows, or say another format or other columns.",
+    )
+
+
+def split_examples(examples: Sequence[Example], held_out: int, seed: int) -> tuple[list[int], list[int]]:
+    """Split with equal rows on one side and, for classes, every class on both sides in its share."""
+    twins = [row_key(example) for example in examples]
+    classes = [example.label for example in examples]
+    return split_rows(len(examples), held_out, seed, twins=twins, classes=classes if any(classes) else None)
+
+
+def row_key(example: Example) -> str:
+    """A digest that is equal for rows with the same turns."""
+    turns = [[turn.role, turn.content, dict(turn.extra)] for turn in (*example.turns, *example.rejected)]
+    return hashlib.sha256(json_text(turns).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def fingerprint(train: Iterable[Rendered], held_out: Iterable[Rendered]) -> str:
+    """sha256 over all token ids and labels in order. A resumed run compares it and refuses data that changed."""
+    digest = hashlib.sha256(b"tunewright data 1")
+    for name, rows in ((b"train", train), (b"held out", held_out)):
+        digest.update(name)
+        for row in rows:
+            for numbers in (row.input_ids, row.labels):
+                digest.update(len(numbers).to_bytes(4, "little"))
+                digest.update(array("q", numbers).tobytes())
+    return digest.hexdigest()
+
+
+def _notes(prepared: PreparedData, dataset: Dataset) -> list[str]:
+    """What a person should read before the run starts, as whole sentences."""
+    notes = [*dataset.report.notes]
+    if prepared.renderer.note:
+        notes.append(prepared.renderer.note)
+    for kind, number, first in count_kinds(prepared.skipped):
+        notes.append(f"{number} rows are left out ({kind}), the first at {first.where}: {first.reason}")
+    if prepared.truncated:
+        cut = f"{prepared.truncated} rows are longer than the sequence length and are cut"
+        notes.append(f"{cut}; in {prepared.answers_cut} of them the answer loses its end.")
+    merged = sum(row.merged_start for row in (*prepared.train, *prepared.held_out))
+    if merged:
+        notes.append(f"In {merged} rows the answer begins inside a token of the prompt; that token is not learned.")
+    return notes
