@@ -143,10 +143,10 @@ def create_run(recipe: Recipe, root: Path | None = None, name: str | None = None
 def _settled(recipe: Recipe, name: str, root: Path) -> Recipe:
     """The recipe with its name and folder filled in and local paths made absolute."""
     answers = dict(recipe.answers)
-    for key in ("model.source", "data.source"):
+    for key in ("model.source", "data.source", "data.validation"):
         answer = answers[key]
         local = Path(str(answer.value)).expanduser()
-        if local.exists():
+        if answer.value and local.exists():
             answers[key] = Answer(str(local.absolute()), answer.source, answer.reason)
     answers["run.name"] = Answer(name, answers["run.name"].source, answers["run.name"].reason)
     answers["run.directory"] = Answer(str(root), answers["run.directory"].source, answers["run.directory"].reason)
