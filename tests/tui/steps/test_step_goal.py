@@ -1,0 +1,63 @@
+"""The Goal step: when to fine-tune at all, the alternatives, and the use case."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.errors import UserError
+from engine.plan.goals import GOALS
+from tests.tui import wizard_fakes as fakes
+from tui.answers import Answers
+from tui.steps import goal
+from tui.steps.facts import Facts
+
+
+def test_the_goals_are_the_ones_the_planner_knows() -> None:
+    assert set(goal.TITLES) == set(GOALS)
+
+
+def test_the_documented_alternatives_are_there() -> None:
+    table = {(one.best_for, one.effort) for one in goal.APPROACHES}
+    assert ("quick iterations", "low") in table
+    assert ("dynamic knowledge", "medium") in table
+    assert ("behaviour change", "high") in table
+    assert ("large domain shift", "very high") in table
+
+
+@pytest.mark.parametrize("name", ["domain", "style", "task", "rag"])
+def test_the_documented_cases_speak_for_fine_tuning(name: str) -> None:
+    answers = fakes.answers()
+    goal.apply_need(answers, Facts(), name)
+    found = goal.need(answers)
+    assert found is not None and found.fits
+    assert goal.validate(answers, Facts()) == []
+
+
+@pytest.mark.parametrize(("name", "word"), [("facts", "RAG"), ("quick", "prompt")])
+def test_who_needs_something_else_is_told_and_may_go_on(name: str, word: str) -> None:
+    answers = fakes.answers()
+    goal.apply_need(answers, Facts(), name)
+    (problem,) = goal.validate(answers, Facts())
+    assert word in problem.what
+    assert "may still go on" in problem.what
+    assert not problem.blocking
+
+
+def test_a_use_case_is_needed() -> None:
+    (problem,) = goal.validate(Answers(), Facts())
+    assert problem.blocking
+
+
+def test_an_unknown_use_case_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UserError) as failure:
+        goal.apply_goal(Answers(), Facts(), "poetry")
+    assert "structured" in failure.value.fix
+
+
+def test_taking_the_same_again_keeps_its_source() -> None:
+    answers = Answers()
+    answers.put("goal", "chat", "recommended", "demo")
+    goal.apply_goal(answers, Facts(), "chat")
+    assert answers.values["goal"].source == "recommended"
+    goal.apply_goal(answers, Facts(), "code")
+    assert answers.values["goal"].source == "you"

@@ -1,0 +1,114 @@
+"""The Settings step: every value with source and reason, changed, checked and reset."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.errors import UserError
+from engine.recipe_keys import KEYS
+from tests.tui import wizard_fakes as fakes
+from tui.answers import Answers
+from tui.steps import settings
+
+
+def names(answers: Answers, expert: bool = False) -> list[str]:
+    return [row.key.name for row in settings.rows(answers, fakes.facts(), expert)]
+
+
+def test_every_row_has_a_source_and_a_reason() -> None:
+    for row in settings.rows(Answers(), fakes.facts(), expert=True):
+        assert row.answer.source == "recommended"
+        assert row.answer.reason
+
+
+def test_expert_values_show_only_when_wanted_or_changed() -> None:
+    answers = Answers()
+    assert "training.weight_decay" not in names(answers)
+    assert "training.weight_decay" in names(answers, expert=True)
+    answers.put("training.weight_decay", 0.1)
+    assert "training.weight_decay" in names(answers)
+
+
+def test_full_fine_tuning_has_no_adapter_settings() -> None:
+    answers = Answers()
+    assert "method.rank" in names(answers)
+    answers.put("method.name", "full")
+    assert "method.rank" not in names(answers, expert=True)
+
+
+def test_pages_of_their_own_are_not_repeated() -> None:
+    assert not set(names(Answers(), expert=True)) & set(settings.NOT_HERE)
+    assert set(names(Answers(), expert=True)) | set(settings.NOT_HERE) == set(KEYS)
+
+
+def test_a_typed_value_is_yours_and_an_empty_one_gives_it_back() -> None:
+    answers, facts = Answers(), fakes.facts()
+    assert settings.set_value(answers, facts, "training.epochs", "5")
+    assert answers.values["training.epochs"].value == 5.0
+    assert answers.values["training.epochs"].source == "you"
+    assert settings.set_value(answers, facts, "training.epochs", " ")
+    assert "training.epochs" not in answers.values
+
+
+def test_typing_the_recommended_value_changes_nothing() -> None:
+    answers = Answers()
+    assert not settings.set_value(answers, fakes.facts(), "training.epochs", "3")
+    assert not answers.started
+
+
+def test_text_that_is_no_value_stays_as_a_draft_and_blocks() -> None:
+    answers, facts = Answers(), fakes.facts()
+    with pytest.raises(UserError):
+        settings.set_value(answers, facts, "training.epochs", "many")
+    assert answers.drafts["training.epochs"] == "many"
+    assert any(problem.blocking for problem in settings.validate(answers, facts))
+    settings.reset(answers, "training.epochs")
+    assert settings.validate(answers, facts) == []
+
+
+def test_a_name_that_no_run_may_have_is_refused() -> None:
+    with pytest.raises(UserError):
+        settings.set_value(Answers(), fakes.facts(), "run.name", "No Spaces Please")
+
+
+def test_reset_gives_all_or_one_back() -> None:
+    answers = fakes.answers()
+    answers.put("training.epochs", 5.0)
+    answers.put("method.rank", 64)
+    assert settings.reset(answers, "method.rank")
+    assert "training.epochs" in answers.values
+    assert settings.reset(answers)
+    assert "training.epochs" not in answers.values
+    assert answers.text("model.source")
+    assert not settings.reset(answers)
+
+
+def test_more_tokens_than_the_model_reads_offers_the_most_it_reads() -> None:
+    answers = Answers()
+    answers.put("training.sequence_length", 100_000)
+    (problem,) = settings.validate(answers, fakes.facts())
+    assert problem.blocking
+    assert problem.remedy is not None and problem.remedy.value == 32_768
+
+
+def test_holding_out_every_row_is_stopped() -> None:
+    answers = Answers()
+    answers.put("evaluation.held_out_rows", 500)
+    (problem,) = settings.validate(answers, fakes.facts())
+    assert problem.remedy is not None and problem.remedy.value == 25
+
+
+@pytest.mark.parametrize("key", list(KEYS.values()), ids=list(KEYS))
+def test_every_key_is_explained(key: object) -> None:
+    text = settings.explain(key)  # type: ignore[arg-type]
+    assert len(text) > 60
+    assert "--set" in text
+
+
+def test_plain_prompts_change_a_value_by_name() -> None:
+    answers, facts = Answers(), fakes.facts()
+    settings.apply(answers, facts, "training.epochs=2")
+    assert answers.text("training.epochs") == "2.0"
+    settings.apply(answers, facts, settings.CONTINUE)
+    with pytest.raises(UserError):
+        settings.apply(answers, facts, "nonsense")

@@ -1,0 +1,251 @@
+"""The home page: the runs with their live state, and the ways to begin."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import OptionList
+
+from engine.errors import UserError
+from tui.answers import Answers, answers_path
+from tui.screens.background import in_thread, start
+from tui.steps.base import Option
+from tui.text import clean
+from tui.widgets.choice import ChoiceList
+from tui.widgets.key_line import KeyLine
+from tui.widgets.plain import Plain
+
+if TYPE_CHECKING:
+    from engine.runs.store import Run
+    from tui.app import TunewrightApp
+    from tui.screens.run_list import RunLine
+
+NEW, DEMO, CONTINUE = ":new", ":demo", ":continue"
+REFRESH_SECONDS = 2.0
+PAINT_SECONDS = 0.05
+"""The page is painted before the runs are read."""
+GREETING = """\
+Welcome. Tunewright teaches a language model from your examples: it looks at this machine, says what fits and why, \
+trains, and lets you talk to the result.
+
+The demo shows everything in about a minute, with a tiny model that comes with the program. Press Enter to open it, \
+and Enter again on every page."""
+
+
+class HomeScreen(Screen[None]):
+    """Enter opens what is highlighted: a run, the unfinished answers, a new fine-tune or the demo."""
+
+    CSS_PATH = "home.tcss"
+    AUTO_FOCUS = "#choices"
+    BINDINGS = [
+        Binding("n", "new", "New", tooltip="Begin a new fine-tune.", id="home.new"),
+        Binding("t", "chat", "Chat", tooltip="Talk with the result of the highlighted run.", id="home.chat"),
+        Binding("x", "export", "Export", tooltip="Hand the result of the highlighted run on.", id="home.export"),
+        Binding("r", "resume", "Resume", tooltip="Go on with the highlighted run from its last checkpoint.",
+                id="home.resume"),
+        Binding("l", "clone", "Clone", tooltip="Begin a new fine-tune with the answers of the highlighted run.",
+                id="home.clone"),
+        Binding("d", "delete", "Delete", tooltip="Delete the highlighted run; you type its name first.",
+                id="home.delete"),
+        Binding("question_mark,f1", "explain", "Help", tooltip="Explain this page and its keys.", id="home.explain"),
+    ]  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[RunLine] | None = None
+        self._unfinished: Answers | None = None
+
+    @property
+    def tunewright(self) -> TunewrightApp:
+        return self.app  # type: ignore[return-value]
+
+    @property
+    def choices(self) -> ChoiceList:
+        return self.query_one("#choices", ChoiceList)
+
+    def compose(self) -> ComposeResult:
+        yield Plain(Content.assemble((" Tunewright", "bold $text-accent")), id="top")
+        yield Plain("", id="greeting")
+        yield ChoiceList(id="choices")
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        self._load_unfinished()
+        self._show()
+        self.set_timer(PAINT_SECONDS, self._look)
+        self.set_interval(REFRESH_SECONDS, self._look)
+
+    def on_screen_resume(self) -> None:
+        self._load_unfinished()
+        self._look()
+
+    def _load_unfinished(self) -> None:
+        try:
+            found = Answers.load(answers_path())
+        except UserError as error:
+            self.notify(f"{error.what} {error.fix}", severity="warning", markup=False)
+            found = Answers(answers_path())
+        self._unfinished = found if found.started else None
+
+    def _look(self) -> None:
+        if self.app.screen is self:
+            start(self, self._read_runs, "runs")
+
+    async def _read_runs(self) -> None:
+        from tui.screens.run_list import read_lines
+
+        lines = await in_thread(read_lines)
+        if lines != self._lines:
+            self._lines = lines
+            self._show()
+
+    def _show(self) -> None:
+        first_time = not self._lines and self._unfinished is None
+        greeting = self.query_one("#greeting", Plain)
+        greeting.put(GREETING if first_time else "Your runs go on when you close this program.")
+        offered = self._actions(first_time)
+        offered += [line.option() for line in self._lines or ()]
+        known = self._lines is not None
+        self.choices.show(offered, self.choices.value if known and self.choices.value else offered[0].value)
+        self.refresh_bindings()
+
+    def _actions(self, first_time: bool) -> list[Option]:
+        demo = Option(DEMO, "Try the demo", "Everything from the first page to a talking model, in about a minute.")
+        new = Option(NEW, "New fine-tune", "Seven pages; three answers are enough.")
+        if first_time:
+            return [demo, new]
+        if self._unfinished is None:
+            return [new, demo]
+        model = self._unfinished.text("model.source") or "no model yet"
+        text = f"At the page {self._unfinished.at.capitalize()}; {clean(model)}."
+        return [Option(CONTINUE, "Continue where you left off", text), new, demo]
+
+    @on(OptionList.OptionSelected, "#choices")
+    def _taken(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        value = event.option.id or ""
+        if value == CONTINUE:
+            self.tunewright.open_wizard(self._unfinished)
+        elif value == NEW:
+            self.action_new()
+        elif value == DEMO:
+            self.action_demo()
+        elif (run := self._run()) is not None:
+            self.tunewright.open_training(run)
+
+    def _line(self) -> RunLine | None:
+        return next((line for line in self._lines or () if line.name == self.choices.value), None)
+
+    def _run(self) -> Run | None:
+        line = self._line()
+        return line.run if line is not None else None
+
+    def action_new(self) -> None:
+        """Begin anew; unfinished answers are kept until the new ones are saved."""
+        if self._unfinished is None:
+            self.tunewright.open_wizard(Answers(answers_path()))
+            return
+        from tui.screens.confirm import ConfirmScreen
+
+        text = "There are unfinished answers. A new fine-tune takes their place."
+
+        def decided(sure: bool | None) -> None:
+            if sure:
+                self.tunewright.open_wizard(Answers(answers_path()))
+
+        self.app.push_screen(ConfirmScreen("Begin anew?", text, "Begin anew"), decided)
+
+    def action_demo(self) -> None:
+        """Begin with the answers of the demo. They are kept in memory: they take the place of no unfinished ones."""
+        from tui.screens.demo import demo_answers
+
+        self.tunewright.open_wizard(demo_answers())
+
+    def action_chat(self) -> None:
+        """Talk with the result."""
+        if (run := self._run()) is not None:
+            self.tunewright.open_playground(run)
+
+    def action_export(self) -> None:
+        """Hand the result on."""
+        if (run := self._run()) is not None:
+            self.tunewright.open_export(run)
+
+    def action_clone(self) -> None:
+        """Begin with the answers of a run."""
+        from tui.answers import from_recipe
+
+        run = self._run()
+        if run is None:
+            return
+        try:
+            answers = from_recipe(run.recipe().answers, f"as in {run.name}", answers_path())
+        except UserError as error:
+            self._say(error)
+            return
+        self.tunewright.open_wizard(answers)
+
+    async def action_resume(self) -> None:
+        """Start the engine again from the last checkpoint."""
+        from engine.runs.process import launch
+
+        run = self._run()
+        if run is None:
+            return
+        try:
+            await in_thread(lambda: launch(run, resume=True))
+        except UserError as error:
+            self._say(error)
+            return
+        self.tunewright.open_training(run)
+
+    def action_delete(self) -> None:
+        """Delete a run whose name was typed."""
+        from tui.screens.confirm import ConfirmScreen
+
+        run = self._run()
+        if run is None:
+            return
+        text = f"This removes {clean(run.name)} with its checkpoints, result and exports. It cannot be undone."
+
+        def decided(sure: bool | None) -> None:
+            if sure:
+                start(self, partial(self._delete, run), "delete")
+
+        self.app.push_screen(ConfirmScreen("Delete this run?", text, "Delete", typed=run.name), decided)
+
+    async def _delete(self, run: Run) -> None:
+        from engine.runs.store import delete_run
+
+        try:
+            await in_thread(lambda: delete_run(run))
+        except (UserError, OSError) as error:
+            self._say(error if isinstance(error, UserError) else UserError(f"It was not deleted: {error.strerror}."))
+        self._look()
+
+    def _say(self, error: UserError) -> None:
+        self.notify(f"{error.what} {error.fix}".strip(), severity="error", timeout=10, markup=False)
+
+    def action_explain(self) -> None:
+        """Explain this page."""
+        from tui.screens.commands import help_lines
+        from tui.screens.explain import ExplainScreen
+
+        text = "A run is a fine-tune on disk. It works in the background and does not need this window."
+        self.app.push_screen(ExplainScreen("Home", text, help_lines(self)))
+
+    def on_option_list_option_highlighted(self) -> None:
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Actions on a run need a highlighted run that can take them."""
+        if action in ("chat", "export", "resume", "clone", "delete"):
+            line = self._line()
+            return line is not None and action in line.actions
+        return True

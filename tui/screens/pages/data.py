@@ -1,0 +1,178 @@
+"""The Data page: the file, how it is read and why, and the first rows as the model will see them."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+
+from tui.screens.pages.base import Page
+from tui.steps import data as step
+from tui.steps import mapping
+from tui.steps.base import Option, Problem, Question
+from tui.text import clean
+from tui.widgets.field import Field, problem_text
+from tui.widgets.marks import mark
+from tui.widgets.plain import Plain
+
+USE, OTHER_FORMAT = "use", "format"
+PIECE_STYLES = {"context": "dim", "trained": "bold $text-success", "cut": "$text-error strike",
+                "note": "italic $text-accent"}  # fmt: skip
+
+
+class DataPage(Page):
+    """With a file Enter goes on; without one the field or the files nearby have the focus."""
+
+    NAME = "data"
+    COMPACT = True
+
+    def compose_body(self) -> ComposeResult:
+        self._choosing_format = False
+        self._format, self._mapping, self._roles = "", dict[str, str](), list[str]()
+        text = self.answers.drafts.get("data.source") or self.answers.text("data.source")
+        yield Field(self.question.free, text, "/path/to/examples.jsonl", id="source")
+        yield Plain("", id="found")
+        with VerticalScroll(id="preview"):
+            yield Plain("", id="rows")
+
+    @property
+    def field(self) -> Field:
+        return self.query_one("#source", Field)
+
+    def focus_first(self) -> None:
+        if self.choices.option_count:
+            self.choices.focus()
+        else:
+            self.field.focus_text()
+
+    def show_facts(self) -> None:
+        asking = self._role_question()
+        self.query_one(".question", Plain).put(asking.text if asking else self.step.question)
+        self.query_one("#found", Plain).put(self._found())
+        rows = self._rows()
+        self.query_one("#preview").display = bool(rows.plain)
+        self.query_one("#rows", Plain).put(rows)
+        offered = self._offered()
+        self.choices.display = bool(offered)
+        here = self.choices.value
+        self.choices.show(offered, here if any(one.value == here for one in offered) else "")
+
+    def _role_question(self) -> Question | None:
+        """The column that is asked for now."""
+        return mapping.role_question(self._roles[0], self._columns, self._mapping) if self._roles else None
+
+    @property
+    def _columns(self) -> list[str]:
+        return [str(column) for column in self.lookups.columns]
+
+    def _offered(self) -> list[Option]:
+        asking = self._role_question()
+        if asking is not None:
+            return list(asking.options(self.answers, self.facts))
+        if self._choosing_format:
+            return step.format_options(self.answers, self.facts)
+        if not self.answers.text("data.source"):
+            return list(self.question.options(self.answers, self.facts))
+        result = self.facts.data.value or {}
+        read_as = f"now read as {step.title_of(result)}" if result.get("format") else "choose the format yourself"
+        return [Option(USE, "Use this data"), Option(OTHER_FORMAT, "Read it another way", read_as)]
+
+    def take(self, value: str) -> None:
+        if self._roles:
+            self._mapping[self._roles.pop(0)] = value
+            self._finish_mapping()
+        elif self._choosing_format:
+            self._choose_format(value)
+        elif value == USE:
+            self.post_message(self.Confirmed())
+        elif value == OTHER_FORMAT:
+            self._choosing_format = True
+            self.show_facts()
+        else:
+            self._store(self.question, value)
+
+    def _choose_format(self, name: str) -> None:
+        """Take a format; where the columns' names do not say their roles, ask for them one by one."""
+        self._choosing_format = False
+        self._format, self._mapping = name, {}
+        self._roles = mapping.roles_to_ask(name, self._columns)
+        if self._roles:
+            self.show_facts()
+            self.choices.highlighted = 0
+        else:
+            self._store(Question("data.format", "", step.format_options, step.apply_format), name)
+
+    def _finish_mapping(self) -> None:
+        if self._roles:
+            self.show_facts()
+            return
+        mapping.store(self.answers, self._format, self._mapping)
+        self.post_message(self.Changed())
+        self.lookups.refresh()
+        self.show_facts()
+        self.choices.highlighted = 0
+
+    def step_back(self) -> bool:
+        """From the formats and the columns back to the page."""
+        was = self._choosing_format or bool(self._roles)
+        self._choosing_format, self._roles = False, []
+        if was:
+            self.show_facts()
+        return was
+
+    @on(Field.Submitted)
+    def _typed(self, event: Field.Submitted) -> None:
+        event.stop()
+        self.answers.drafts["data.source"] = event.text
+        if self._store(self.question, event.text):
+            self.answers.drafts.pop("data.source", None)
+            self.choices.focus()
+
+    def _store(self, question: Question, text: str) -> bool:
+        if not self.store(question, text):
+            return False
+        self.field.text = self.answers.text("data.source")
+        self.lookups.refresh()
+        self.show_facts()
+        self.choices.highlighted = 0
+        return True
+
+    def show_problem(self, problem: Problem | None) -> None:
+        self.field.show_problem(problem)
+        super().show_problem(None)
+
+    def insist(self, problem: Problem) -> None:
+        """What was found out is in sight already, so only what to do is said."""
+        known = self.facts.data.problem
+        if known is None or known.what != problem.what:
+            self.show_problem(problem)
+        self.notify("Mend this first. Digits go to another page.", severity="warning", markup=False)
+
+    def keep(self) -> None:
+        text = self.field.text
+        if text.strip() and text != self.answers.text("data.source"):
+            self.answers.drafts["data.source"] = text
+
+    def _found(self) -> Content:
+        if self.facts.data.problem is not None:
+            return problem_text(Problem.of(self.facts.data.problem))
+        if self.answers.text("data.source") and self.facts.data.value is None:
+            return Content.assemble(("Reading the data. Enter goes on meanwhile.", "$text-muted"))
+        pieces: list[Content | tuple[str, str]] = [(f"{clean(line)}\n", "") for line in step.facts_lines(self.facts)]
+        for finding in step.findings(self.facts)[:4]:
+            pieces += [problem_text(finding), ("\n", "")]
+        return Content.assemble(*pieces)
+
+    def _rows(self) -> Content:
+        pieces: list[tuple[str, str]] = []
+        for preview in (self.facts.data.value or {}).get("previews", ()):
+            legend = "" if pieces else " (bold bright text is learned, the rest is context)"
+            pieces.append((f"Row {preview.get('row', '')}{legend}\n", "bold"))
+            for text, kind in step.preview_pieces(preview):
+                style = PIECE_STYLES.get(kind, "$text-muted")
+                if kind == "cut":
+                    pieces.append((f"{mark('cut')} cut here: ", "bold $text-error"))
+                pieces.append((clean(text), style))
+            pieces.append(("\n\n", ""))
+        return Content.assemble(*pieces)

@@ -1,0 +1,79 @@
+"""The Review page: one line per answer, the same as a command, Start and Save only."""
+
+from __future__ import annotations
+
+import time
+
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.message import Message
+
+from tui.screens.pages.base import Page
+from tui.steps import review as step
+from tui.steps.base import Option
+from tui.text import clean
+from tui.widgets.plain import Plain
+
+SETTLE_SECONDS = 0.3
+"""A held Enter key must not start a run: Start counts only when the page was in sight this long."""
+
+
+class ReviewPage(Page):
+    """Enter starts the run; on another line it goes to that step and comes back."""
+
+    NAME = "review"
+    COMPACT = True
+
+    class Edit(Message):
+        """A line is to be changed."""
+
+        def __init__(self, step_name: str) -> None:
+            self.step_name = step_name
+            super().__init__()
+
+    class Start(Message):
+        """The run is to be started."""
+
+    class Save(Message):
+        """Only the recipe is to be written."""
+
+    def compose_body(self) -> ComposeResult:
+        self._opened = time.monotonic()
+        yield Plain("", id="state")
+
+    def compose(self) -> ComposeResult:
+        yield from super().compose()
+        yield Plain("", id="command")
+
+    def show_facts(self) -> None:
+        blocking = step.blocking(self.answers, self.facts)
+        ready = not blocking
+        self.query_one(".question", Plain).put(step.STEP.question if ready else "Nearly ready.")
+        text = "It starts in the background and goes on when you close this program."
+        if blocking:
+            name, problem = blocking[0]
+            text = f"{problem.what} {problem.fix}"
+        self.query_one("#state", Plain).put(
+            Content.assemble((clean(text), "$text-muted" if ready else "$text-warning"))
+        )
+        self.choices.show(self._offered(ready), self.choices.value)
+        command = clean(step.command(self.answers, self.facts))
+        self.query_one("#command", Plain).put(
+            Content.assemble(("The same without a screen:\n", "$text-muted"), (command, "$text-accent"))
+        )
+
+    def _offered(self, ready: bool) -> list[Option]:
+        start = Option(step.START, "Start the run", "" if ready else "not possible yet, see above")
+        save = Option(step.SAVE, "Save the recipe only", "to start it later or elsewhere")
+        lines = step.lines(self.answers, self.facts)
+        return [start, save, *(Option(one.step, f"{one.title:<9}", one.text, one.note, False if one.note else None)
+                               for one in lines)]  # fmt: skip
+
+    def take(self, value: str) -> None:
+        if value == step.START:
+            if time.monotonic() - self._opened >= SETTLE_SECONDS:
+                self.post_message(self.Start())
+        elif value == step.SAVE:
+            self.post_message(self.Save())
+        else:
+            self.post_message(self.Edit(value))

@@ -1,0 +1,150 @@
+"""The keys of the training screen that act: each says its consequence, and waits for the engine's own answer."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from textual.screen import Screen
+
+from engine.errors import UserError
+from engine.runs.control import request
+from engine.runs.history import History
+from engine.runs.process import launch
+from engine.runs.store import Run
+from tui.screens.background import in_thread
+from tui.screens.question import QuestionScreen
+from tui.text import one_line
+from tui.widgets.line import Line
+
+if TYPE_CHECKING:
+    from tui.watch.feed import Feed
+    from tui.watch.telemetry import Reading
+
+PATIENCE_SECONDS = 20.0
+"""After this long without an answer the screen says so; a step of a large model can take that long."""
+
+
+class Controls(Screen[None]):
+    """Stop, go on, detach, and the ways to the next screens. The training screen brings the run and its history."""
+
+    run: Run
+    feed: Feed
+    reading: Reading | None
+    closed: bool
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: dict[str, tuple[str, float]] = {}  # identity -> what was asked, and when
+
+    def say(self, text: str, look: str = "plain") -> None:
+        """Show a sentence in the message row."""
+        self.query_one("#message", Line).say(f" {one_line(text)}", look)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that make no sense now are not shown."""
+        ended = self.closed
+        has_result = ended and self.run.result_dir.is_dir()
+        if action == "stop":
+            return not ended
+        if action == "detach":
+            return not ended
+        if action in {"playground", "export"}:
+            return has_result
+        if action == "resume":
+            reason = (self.feed.history.ended or {}).get("reason")
+            return ended and reason != "finished"
+        return True
+
+    def action_stop(self) -> None:
+        """Ask before asking the engine."""
+        question = "Stop this run and save it?"
+        consequence = (
+            "The engine finishes the step it is at, writes a checkpoint and ends. "
+            "Nothing is lost: you can go on from there at any time."
+        )
+        self.app.push_screen(
+            QuestionScreen(question, consequence, "stop and save", "keep training"), self._stop_if_confirmed
+        )
+
+    def _stop_if_confirmed(self, yes: bool | None) -> None:
+        if yes:
+            self.ask_engine("stop", "to stop and save")
+
+    def ask_engine(self, action: str, words: str) -> None:
+        """Leave a request in the run directory; `note_answers` says what the engine answers."""
+        try:
+            identity = request(self.run, action)
+        except UserError as error:
+            self.say(f"{error.what} {error.fix}", "bad")
+            return
+        self._asked[identity] = (words, time.monotonic())
+        self.say(f"Asked the engine {words}. Waiting for its answer.", "key")
+
+    def note_answers(self, history: History) -> None:
+        """Say what the engine answered, or that it has not answered for long."""
+        for identity, (words, since) in list(self._asked.items()):
+            answer = history.controls.get(identity)
+            if answer is not None:
+                del self._asked[identity]
+                self._say_answer(words, answer)
+            elif history.ended is not None and history.revision:
+                del self._asked[identity]
+                self.say("The run has ended.", "plain")
+            elif time.monotonic() - since > PATIENCE_SECONDS:
+                waited = f"{time.monotonic() - since:.0f} s"
+                self.say(f"Asked the engine {words} {waited} ago. It is busy and answers after its step.", "warn")
+
+    def _say_answer(self, words: str, answer: dict[str, Any]) -> None:
+        accepted = bool(answer.get("accepted", True))
+        detail = f": {answer['detail']}" if answer.get("detail") else "."
+        taken = "The engine will do it" if accepted else "The engine refused"
+        self.say(f"Asked {words}. {taken}{detail}", "good" if accepted else "warn")
+
+    async def action_resume(self) -> None:
+        """Start the engine again on this run, in a thread, since it takes its lock first."""
+        self.say("Starting the engine again from the newest checkpoint.", "key")
+        try:
+            await in_thread(lambda: launch(self.run, resume=True))
+        except UserError as error:
+            self.say(f"{error.what} {error.fix}", "bad")
+            return
+        self.reading = None
+        self.say("The engine is starting.", "good")
+
+    def action_detach(self) -> None:
+        """Leave the program; the run does not notice."""
+        self.app.exit(self._come_back())
+
+    def _come_back(self) -> str:
+        if self.closed:
+            return f"Look again: tunewright attach {self.run.name}"
+        return f"Training continues. Come back with: tunewright attach {self.run.name}"
+
+    def action_back(self) -> None:
+        """Go to the page before, or leave when there is none."""
+        if len(self.app.screen_stack) > 2:
+            self.app.pop_screen()
+        elif getattr(self.app, "start_with", "attach") == "attach":
+            self.app.exit(self._come_back())
+        else:
+            self._open("open_home")
+
+    def action_playground(self) -> None:
+        """Talk with the result."""
+        from tui.screens.playground import PlaygroundScreen
+
+        self.app.push_screen(PlaygroundScreen(self.run))
+
+    def action_export(self) -> None:
+        """Hand the result on."""
+        from tui.screens.export import ExportScreen
+
+        self.app.push_screen(ExportScreen(self.run))
+
+    def _open(self, name: str) -> None:
+        opener = getattr(self.app, name, None)
+        if opener is not None:
+            opener()
+        else:
+            self.app.exit(self._come_back())

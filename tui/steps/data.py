@@ -1,0 +1,212 @@
+"""Step 4: what the model learns from, and how each row will be read and rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.errors import UserError
+from engine.recipe_keys import KEYS
+from tui.answers import Answers
+from tui.steps.base import Option, Problem, Question, Remedy, Step
+from tui.steps.facts import Facts
+from tui.steps.words import count, plural, shown
+
+SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".txt")
+FORMAT_TITLES = {
+    "auto": ("Detect it", "The names of the columns and the shape of the rows decide."),
+    "instruction": ("Instruction", "Columns instruction, input (may be empty), output."),
+    "prompt_completion": ("Prompt and completion", "Columns prompt and completion."),
+    "classification": ("Text and label", "Columns text and label."),
+    "input_output": ("Input and output", "Columns input and output."),
+    "messages": ("Messages", "A list of turns with role and content."),
+    "sharegpt": ("ShareGPT conversations", "A list of turns with from and value."),
+    "preference": ("Preferences", "A prompt with a chosen and a rejected answer."),
+    "kto": ("Good or bad answers", "A prompt, a completion and whether it was good."),
+    "text": ("Plain text", "One text per row, or a .txt file."),
+}
+HELP = """\
+Give a file with your examples: .jsonl, .json, .csv, .parquet or .txt, or owner/name of a dataset on the Hugging Face \
+Hub. The program looks at the rows and says how it \
+reads them. Nothing leaves this machine.
+
+The preview shows rows as the model will see them. Bright text is learned; dim text is context that the model reads \
+and does not learn to write. A mark shows where a long row is cut.
+
+A few hundred good rows are enough to learn a form or a style. For wide knowledge thousands are needed. Rows that \
+contradict each other cost more than missing rows."""
+
+
+def nearby_files(places: tuple[Path, ...] | None = None, limit: int = 8) -> list[Path]:
+    """Data files in the working directory and its `data` folder."""
+    here = Path.cwd()
+    found: list[Path] = []
+    for place in places if places is not None else (here, here / "data"):
+        try:
+            names = sorted(place.iterdir())
+        except OSError:
+            continue
+        found.extend(path for path in names if path.suffix.lower() in SUFFIXES and path.is_file())
+    return [path for path in found if path.name not in {"package.json", "requirements.txt"}][:limit]
+
+
+def options(answers: Answers, facts: Facts) -> list[Option]:
+    """Files that lie nearby."""
+    return [Option(str(path), str(path), _size(path)) for path in nearby_files()]
+
+
+def _size(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return ""
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+
+
+def format_options(answers: Answers, facts: Facts) -> list[Option]:
+    """How rows can be read."""
+    detected = str((facts.data.value or {}).get("format", ""))
+    return [
+        Option(name, FORMAT_TITLES[name][0], FORMAT_TITLES[name][1], "detected" if name == detected else "")
+        for name in KEYS["data.format"].choices
+        if name in FORMAT_TITLES
+    ]
+
+
+def apply(answers: Answers, facts: Facts, text: str) -> None:
+    """Store the path of the data. Raises UserError when nothing can be read there."""
+    source = text.strip()
+    if not source:
+        raise UserError("No data is given yet.", "Data", "Type the path of a file with your examples.")
+    path = Path(source).expanduser()
+    if not path.exists() and not _is_hub_name(source):
+        raise UserError("This file does not exist.", str(path), _nearby_hint(path))
+    if path.is_file() and path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"A {path.suffix or 'file without an ending'} is not understood.", str(path),
+                        f"Use one of: {', '.join(SUFFIXES)}.")  # fmt: skip
+    if source == answers.text("data.source"):
+        return
+    for key in ("data.format", "data.map"):
+        answers.drop(key)  # they described the other file
+    answers.put("data.source", source, "you", "your choice")
+
+
+def _is_hub_name(source: str) -> bool:
+    """Whether it is meant as a dataset on the Hub: owner/name, and not the name of a file."""
+    from engine.data.sources import is_hub_name
+
+    owner, slash, name = source.partition("/")
+    return bool(owner and slash and name) and Path(name).suffix.lower() not in SUFFIXES and is_hub_name(source)
+
+
+def _nearby_hint(path: Path) -> str:
+    import difflib
+
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return f"The folder {path.parent} does not exist either."
+    near = difflib.get_close_matches(path.name, names, n=2, cutoff=0.5)
+    return f"Did you mean {' or '.join(near)}?" if near else "Check the spelling."
+
+
+def apply_format(answers: Answers, facts: Facts, text: str) -> None:
+    """Store how rows are read; "auto" leaves it to the program."""
+    if text == "auto":
+        answers.drop("data.format")
+        return
+    answers.put("data.format", KEYS["data.format"].check(text, "Data"), "you", "your choice")
+
+
+def findings(facts: Facts) -> list[Problem]:
+    """What the inspection has to say about the rows, the gravest first."""
+    return [_finding(entry) for entry in (facts.data.value or {}).get("findings", ())]
+
+
+def _finding(entry: Mapping[str, Any]) -> Problem:
+    remedy = None
+    for key, value in (entry.get("remedy") or {}).items():
+        if key in KEYS:
+            remedy = Remedy(f"Set {KEYS[key].title.lower()} to {shown(value)}", key, value)
+    blocking = entry.get("severity") == "block"
+    where = Path(str(entry.get("where", ""))).name  # file:line; the folder stands above already
+    return Problem(str(entry.get("what", "")), where, str(entry.get("fix", "")), blocking, remedy)
+
+
+def facts_lines(facts: Facts) -> list[str]:
+    """What is known of the data, in words."""
+    result = facts.data.value
+    if not result:
+        return []
+    rows = plural(int(result.get("rows", 0)), "row")
+    name = str(result.get("format", ""))
+    lines = [f"{rows}, read as {title_of(result)}. {result.get('reason', '')}".strip() if name else f"{rows}."]
+    lengths = result.get("lengths") or {}
+    if lengths.get("longest"):
+        text = f"Tokens per row: half have up to {lengths['p50']:,}, 99 % up to {lengths['p99']:,}"
+        learned = f"{count(lengths.get('trained_tokens', 0))} tokens are learned in each pass."
+        lines.append(f"{text}, the longest {lengths['longest']:,}. {learned}")
+    lines.extend(str(note) for note in result.get("notes", ()))
+    for skipped in result.get("skipped", ()):
+        lines.append(f"{plural(int(skipped.get('rows', 0)), 'row')} left out: {skipped.get('reason', '')}")
+    return lines
+
+
+def title_of(result: Mapping[str, Any]) -> str:
+    """The format that was found, in words."""
+    name = str(result.get("format", ""))
+    return FORMAT_TITLES.get(name, (name or "unknown", ""))[0].lower()
+
+
+def validate(answers: Answers, facts: Facts) -> list[Problem]:
+    """Data is needed; what the inspection found is passed on."""
+    if not answers.text("data.source"):
+        return [Problem("No data is chosen yet.", "Data", "Type the path of a file with your examples.")]
+    if facts.data.problem is not None:
+        return [Problem.of(facts.data.problem)]
+    if facts.data.busy and facts.data.value is None:
+        fix = "Wait a moment, or go on meanwhile."
+        return [Problem("The data is still being read.", "Data", fix, waiting=True)]
+    return findings(facts)
+
+
+def summary(answers: Answers, facts: Facts) -> str:
+    """One line for the review."""
+    source = answers.text("data.source")
+    if not source:
+        return "not chosen yet"
+    result = facts.data.value
+    if not result:
+        return source
+    return f"{source} ({plural(int(result.get('rows', 0)), 'row')}, {title_of(result)})"
+
+
+def preview_pieces(preview: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """A row as (text, kind) pieces in order; kind is "context", "trained", "cut", or "note" for a word of ours.
+
+    `preview` is one entry of the inspection: with a model it has `pieces`, without one only its `turns`.
+    """
+    if "problem" in preview:
+        yield str(preview["problem"]), "note"
+    elif "pieces" in preview:
+        for piece in preview["pieces"]:
+            yield str(piece.get("text", "")), str(piece.get("kind", "context"))
+    else:
+        for turn in preview.get("turns", ()):
+            yield f"{turn.get('role', '')}: ", "note"
+            yield f"{turn.get('content', '')}\n", "trained" if turn.get("trained") else "context"
+
+
+STEP = Step(
+    name="data",
+    title="Data",
+    question="What should the model learn from?",
+    help=HELP,
+    questions=(Question("data.source", "What should the model learn from?", options, apply,
+                        free="A file with your examples (.jsonl .json .csv .parquet .txt), or a Hub dataset"),),
+    validate=validate,
+    summary=summary,
+    later=("method", "settings"),
+    keys=("data.source", "data.format", "data.split", "data.map", "data.template"),
+)  # fmt: skip

@@ -1,0 +1,139 @@
+"""Step 2: whether to fine-tune at all, and what the model should learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.errors import UserError
+from tui.answers import Answers
+from tui.steps.base import Option, Problem, Question, Step
+from tui.steps.facts import Facts
+
+
+@dataclass(frozen=True)
+class Need:
+    """A reason to change a model: what is usually right for it, in a sentence or two."""
+
+    id: str
+    title: str
+    consequence: str
+    advice: str
+    fits: bool
+    """Whether fine-tuning is the usual answer."""
+
+
+@dataclass(frozen=True)
+class Approach:
+    """One way to get a better answer out of a model, for the comparison."""
+
+    name: str
+    best_for: str
+    effort: str
+    cost: str
+
+
+NEEDS = (
+    Need("task", "It should do one task reliably", "Task-specific behaviour: fine-tuning fits.",
+         "Fine-tuning fits: the model learns the task and its form from your examples.", True),
+    Need("style", "It should always answer in one style", "Consistent style: fine-tuning fits.",
+         "Fine-tuning fits: a tone or a format is learned from a few hundred good examples.", True),
+    Need("domain", "It should know the language of my field", "Domain expertise: fine-tuning fits.",
+         "Fine-tuning fits. If your field reads like another language, continued pre-training on raw text comes first; "
+         "its effort is very high. Choose \"Continue raw text\" below for that.", True),
+    Need("rag", "I tried search plus a prompt (RAG), and it is not enough", "Fine-tuning adds the behaviour to it.",
+         "Fine-tuning fits, and it works together with RAG: search brings the facts, training the behaviour.", True),
+    Need("facts", "It should know fresh or changing facts", "RAG usually fits better.",
+         "RAG fits better: facts that change belong in a search index that you can update in a minute. A fine-tuned "
+         "model keeps what was true on the day of its training. You may still go on.", False),
+    Need("quick", "I want a better answer today", "A better prompt usually comes first.",
+         "Try prompt engineering first: it costs minutes, and what you learn becomes your training data. "
+         "You may still go on.", False),
+)  # fmt: skip
+APPROACHES = (
+    Approach("Prompt engineering", "quick iterations", "low", "low"),
+    Approach("RAG (search plus prompt)", "dynamic knowledge", "medium", "medium"),
+    Approach("Fine-tuning", "behaviour change", "high", "high"),
+    Approach("Continued pre-training", "large domain shift", "very high", "very high"),
+)
+"""The documented alternatives, in the order of their cost."""
+
+GOALS = (
+    Option("instruction", "Follow instructions", "Answers requests the way your examples do."),
+    Option("structured", "Give structured output", "Turns a text into JSON or another fixed form."),
+    Option("classification", "Sort texts into classes", "Gives each text one of a few labels."),
+    Option("chat", "Hold a conversation", "Several turns with a tone or a role."),
+    Option("code", "Write code", "Completes or writes programs in your style."),
+    Option("text", "Continue raw text", "Learns from plain text without questions and answers."),
+)
+TITLES = {option.value: option.title for option in GOALS}
+HELP = """\
+Fine-tuning changes how a model behaves. It is worth its effort in four cases: the model should know the language of a \
+field, keep one style, do one task reliably, or RAG alone was not enough.
+
+Facts that change every week are better kept outside the model (RAG). A quick improvement is better tried with a \
+prompt. Both take less time and money.
+
+The use case decides how your data is read, how long the answers are, and how the result is measured."""
+
+
+def need(answers: Answers) -> Need | None:
+    """The reason that was given."""
+    return next((one for one in NEEDS if one.id == answers.text("need")), None)
+
+
+def need_options(answers: Answers, facts: Facts) -> list[Option]:
+    """The documented reasons, with what usually fits."""
+    return [Option(one.id, one.title, one.consequence) for one in NEEDS]
+
+
+def goal_options(answers: Answers, facts: Facts) -> list[Option]:
+    """The use cases."""
+    return list(GOALS)
+
+
+def apply_need(answers: Answers, facts: Facts, text: str) -> None:
+    """Store the reason. It is advice only; it changes no setting."""
+    if text not in {one.id for one in NEEDS}:
+        raise UserError(f"{text!r} is not among the reasons.", "Goal", "Choose one from the list.")
+    if text != answers.text("need"):
+        answers.put("need", text, "you", "your reason to fine-tune")
+
+
+def apply_goal(answers: Answers, facts: Facts, text: str) -> None:
+    """Store the use case."""
+    if text not in TITLES:
+        raise UserError(f"{text!r} is not a use case.", "Goal", f"Use one of: {', '.join(TITLES)}.")
+    if text != answers.text("goal"):
+        answers.put("goal", text, "you", "your choice")
+
+
+def validate(answers: Answers, facts: Facts) -> list[Problem]:
+    """A use case is needed; an unusual reason is only said."""
+    found = []
+    reason = need(answers)
+    if reason is not None and not reason.fits:
+        found.append(Problem(reason.advice, "Goal", blocking=False))
+    if not answers.text("goal"):
+        found.append(Problem("The use case is not chosen yet.", "Goal", "Choose what the model should learn."))
+    return found
+
+
+def summary(answers: Answers, facts: Facts) -> str:
+    """One line for the review."""
+    return TITLES.get(answers.text("goal"), "not chosen yet")
+
+
+STEP = Step(
+    name="goal",
+    title="Goal",
+    question="What do you want to change?",
+    help=HELP,
+    questions=(
+        Question("need", "What is missing when you use the model as it is?", need_options, apply_need),
+        Question("goal", "What should the model learn to do?", goal_options, apply_goal),
+    ),
+    validate=validate,
+    summary=summary,
+    later=("data", "method", "settings"),
+    keys=("need", "goal"),
+)

@@ -1,0 +1,155 @@
+"""`stop`, `save`, `pause` and `resume`: ask a run for something and wait for its answer."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from typing import Any
+
+from engine.errors import UserError
+from engine.runs.control import acknowledge, pending, request
+from engine.runs.events import Event
+from engine.runs.history import History, load_history
+from engine.runs.process import Liveness, launch, liveness
+from engine.runs.store import Run
+from tui.verbs.output import print_json, say
+from tui.verbs.places import run_of, word_for
+
+POLL_SECONDS = 0.1
+NO_ANSWER = 1
+ENDING = ("stop", "pause")
+Done = Callable[[History, Run], str]
+"""A sentence when what was asked for has happened; empty until then."""
+
+
+def stop(arguments: Namespace) -> int:
+    """Save a checkpoint and end; what has already ended is no error."""
+    run = run_of(arguments)
+    now = liveness(run)
+    if not now.alive:
+        return _tell(arguments, run, "stop", True, f"Nothing runs. {now.detail}")
+    return _ask(arguments, run, "stop", _ended)
+
+
+def save(arguments: Namespace) -> int:
+    """Save a checkpoint and go on."""
+    run = _living(arguments, "save")
+    before = load_history(run).checkpoints
+
+    def saved(history: History, run: Run) -> str:
+        new = [step for step in history.checkpoints if step not in before]
+        return f"A checkpoint of step {new[-1]} is saved." if new else ""
+
+    return _ask(arguments, run, "save", saved)
+
+
+def pause(arguments: Namespace) -> int:
+    """Save a checkpoint, end, and give the memory back until the run is resumed."""
+    return _ask(arguments, _living(arguments, "pause"), "pause", _ended)
+
+
+def resume(arguments: Namespace) -> int:
+    """Withdraw a stop that was not acted on yet, or start the engine of a run that has ended early again."""
+    run = run_of(arguments)
+    offset = run.events_path.stat().st_size if run.events_path.exists() else 0
+    code = _ask(arguments, run, "resume", _answered) if liveness(run).alive else _start_again(arguments, run)
+    if code == 0 and arguments.follow:
+        from tui.verbs.follow import follow
+
+        return follow(run, offset)
+    return code
+
+
+def _ended(history: History, run: Run) -> str:
+    """How the run has ended; empty while it has not."""
+    now = liveness(run)
+    return "" if now.alive else now.detail
+
+
+def _answered(history: History, run: Run) -> str:
+    return "It goes on."
+
+
+def _start_again(arguments: Namespace, run: Run) -> int:
+    from engine.machine.packages import require_training_packages
+
+    now = liveness(run)
+    if now.state == "finished":
+        fix = "Begin a new run with its recipe: tunewright train " + str(run.recipe_path)
+        raise UserError(f"Run {run.name} has finished, so there is nothing to go on with.", str(run.path), fix)
+    if now.state == "elsewhere":
+        fix = "Resume it there, or copy its folder."
+        raise UserError(f"Run {run.name} belongs to another machine.", now.detail, fix)
+    require_training_packages()
+    for old in pending(run):  # asked of an engine that is gone; the new one must not obey it
+        acknowledge(run, old.identity)
+    begun = bool(run.state() or run.events_path.exists())
+    pid = launch(run, resume=begun)
+    return _tell(arguments, run, "resume", True, f"The engine works again (process {pid}).")
+
+
+def _living(arguments: Namespace, action: str) -> Run:
+    run = run_of(arguments)
+    now = liveness(run)
+    if not now.alive:
+        fix = f"Start it again: tunewright resume {word_for(run)}."
+        raise UserError(f"Run {run.name} is not running, so there is nothing to {action}.", now.detail, fix)
+    return run
+
+
+def _ask(arguments: Namespace, run: Run, action: str, done: Done) -> int:
+    """Send the request, wait for its answer and then until it is `done`; both within `--wait` seconds."""
+    history = load_history(run)
+    identity = request(run, action)
+    deadline = time.monotonic() + arguments.wait
+    answer = _await(history, run, identity, deadline)
+    if answer is None:
+        return _tell_silence(arguments, run, action)
+    detail = str(answer.get("detail") or "The run has answered.")
+    if not answer.get("accepted", True):
+        return _tell(arguments, run, action, False, detail)
+    while not (ending := done(history, run)) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        history.follow(run)
+    return _tell(arguments, run, action, True, ending or f"{detail} It is not done yet.")
+
+
+def _tell_silence(arguments: Namespace, run: Run, action: str) -> int:
+    now = liveness(run)
+    if not now.alive:
+        return _tell(arguments, run, action, action in ENDING, f"The run ended before it answered. {now.detail}")
+    what = f"The run has not answered in {arguments.wait:g} seconds; it answers between two steps."
+    return _tell(arguments, run, action, None, f"{what} The request stays until then.")
+
+
+def _await(history: History, run: Run, identity: str, deadline: float) -> Event | None:
+    """The `control` event that answers `identity`; None when it does not come in time or the engine is gone."""
+    while time.monotonic() < deadline:
+        alive = liveness(run).alive
+        history.follow(run)
+        if identity in history.controls:
+            return history.controls[identity]
+        if not alive:
+            return None
+        time.sleep(POLL_SECONDS)
+    return None
+
+
+def _tell(arguments: Namespace, run: Run, action: str, accepted: bool | None, detail: str) -> int:
+    """Print what came of it. `accepted` None means that there is no answer yet."""
+    now = liveness(run)
+    if arguments.json:
+        state = run.state()
+        document: dict[str, Any] = {"run": run.name, "action": action, "accepted": accepted, "detail": detail,
+                                    "state": now.state, "step": state.get("step")}  # fmt: skip
+        print_json(document)
+    else:
+        say(f"{run.name}: {detail}", *_advice(run, action, now))
+    return 0 if accepted else NO_ANSWER
+
+
+def _advice(run: Run, action: str, now: Liveness) -> list[str]:
+    if now.state == "stopped":
+        return [f"Go on later: tunewright resume {word_for(run)}."]
+    return [f"Look: tunewright attach {word_for(run)}."] if action in ENDING and now.alive else []

@@ -1,0 +1,59 @@
+"""`tunewright data`: how training data is read, what the model will see of it, and what is wrong with it."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
+
+from engine.recipe import Answer
+from tui.answers import Answers
+from tui.jobs import run_job
+from tui.steps import facts as looking
+from tui.steps.data import facts_lines
+from tui.steps.facts import Facts
+from tui.verbs.output import paragraph, print_json, say
+
+BRACKETS = {"trained": ("[[", "]]"), "cut": ("{{", "}}")}
+"""How a preview marks what is learned and what is cut, without colour."""
+MARKS = {"block": "!!", "warn": "! ", "note": "  "}
+BLOCKED = 2
+
+
+def run(arguments: Namespace) -> int:
+    """Look at the data and say it; exit code 2 when it cannot be trained on as it is."""
+    answers = Answers(values={"data.source": Answer(arguments.data, "you", "given")})
+    facts = Facts()
+    if arguments.model:
+        answers.put("model.source", arguments.model)
+        facts.model.ask(looking.model_question(answers))
+        facts.model.settle(facts.model.asked, looking.look_at_model(answers))
+    result = run_job("data", {**looking.data_request(answers, facts), "previews": arguments.rows})
+    facts.data.value = result
+    if arguments.json:
+        print_json(result)
+    else:
+        _show(facts, result)
+    return BLOCKED if result.get("worst") == "block" else 0
+
+
+def _show(facts: Facts, result: Mapping[str, Any]) -> None:
+    for line in (*facts_lines(facts), *map(str, result.get("notes", ()))):
+        paragraph(line)
+    for finding in result.get("findings", ()):
+        where = f" ({finding['where']})" if finding.get("where") else ""
+        paragraph(f"{MARKS.get(finding['severity'], '')} {finding['what']}{where} {finding.get('fix', '')}".rstrip())
+    previews = result.get("previews") or []
+    if previews:
+        rendered = any("pieces" in preview for preview in previews)
+        say("", "Rows as the model sees them, [[learned]] and {{cut}}:" if rendered else "Rows as they are read:")
+    for preview in previews:
+        say(f"--- row {preview.get('row')}", _preview(preview))
+
+
+def _preview(preview: Mapping[str, Any]) -> str:
+    if "problem" in preview:
+        return f"! {preview['problem']}"
+    if "pieces" in preview:
+        return "".join(piece["text"].join(BRACKETS.get(piece["kind"], ("", ""))) for piece in preview["pieces"])
+    return "\n".join(f"{turn['role']}: {turn['content']}" for turn in preview.get("turns", ()))

@@ -1,0 +1,51 @@
+"""`tunewright export`: hand the result to other programs."""
+
+from __future__ import annotations
+
+import shlex
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.machine.packages import require_training_packages
+from tui.jobs import run_job
+from tui.steps.words import gigabytes
+from tui.verbs.output import fields, print_json, say, warn
+from tui.verbs.places import run_of
+
+
+def run(arguments: Namespace) -> int:
+    """Export and say where it is and how to use it."""
+    require_training_packages()
+    request: dict[str, Any] = {"run": str(run_of(arguments).path), "to": arguments.to}
+    if arguments.out:
+        request["out"] = str(Path(arguments.out).expanduser().absolute())
+    if arguments.create:
+        request["create"] = True
+    result = run_job("export", request, _progress)
+    if arguments.json:
+        print_json(result)
+    else:
+        say(*_lines(result))
+    return 0
+
+
+def _progress(progress: Any) -> None:
+    words = progress if isinstance(progress, Mapping) else {"phase": progress}
+    warn(": ".join(str(words[key]) for key in ("phase", "detail") if words.get(key)))
+
+
+def _lines(result: Mapping[str, Any]) -> list[str]:
+    """Where it is, what to know about it, and the commands that come next, quoted for a shell."""
+    size = {"size": gigabytes(result["bytes"])} if isinstance(result.get("bytes"), int) else {}
+    plain = {key: str(result[key]) for key in ("out", "dtype", "modelfile") if result.get(key)}
+    lines = [*fields({**plain, **size}), *(f"Note: {note}" for note in result.get("notes", ()))]
+    commands = [f"  {shlex.join(command)}" for command in result.get("commands", ())]
+    if result.get("created"):
+        lines += ["Ollama has the model. Talk to it:", *commands[1:]]
+    elif commands and result.get("installed"):
+        lines += ["Hand it to Ollama, or export again with --create:", *commands]
+    elif commands:
+        lines += ["Ollama is not installed here (ollama.com). Where it is:", *commands]
+    return lines

@@ -1,0 +1,130 @@
+"""From flags to a recipe: the same steps as the wizard's, answered by the command line.
+
+What is not given is recommended, with its reason. Nothing here creates anything.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from engine.errors import UserError
+from engine.recipe import Answer, Recipe
+from engine.recipe_keys import parse_value
+from engine.runs.store import runs_root
+from tui.answers import Answers
+from tui.jobs import run_job
+from tui.steps import facts as looking
+from tui.steps import flow
+from tui.steps.facts import Facts, Found
+
+if TYPE_CHECKING:
+    from engine.models.find import ModelFiles
+
+T = TypeVar("T")
+FLAG_STEPS = {"goal": "goal", "model": "model", "data": "data", "method": "method"}
+"""Flag -> step whose rules it has to pass."""
+GOAL_OF_FORMAT = {"classification": "classification", "messages": "chat", "sharegpt": "chat", "text": "text"}
+"""What data in this format most likely teaches; every other format is "instruction"."""
+
+
+def answers_of(arguments: Namespace, before: Mapping[str, Answer] | None = None) -> Answers:
+    """The answers in the flags, laid over those of a recipe. Raises UserError for a flag that is no answer."""
+    answers = Answers(values=dict(before or {}))
+    for flag, step in FLAG_STEPS.items():
+        text = getattr(arguments, flag, None)
+        if text is not None:
+            flow.step(step).questions[-1].apply(answers, Facts(), text)
+    for key, name in (("run.name", "name"), ("run.directory", "runs")):
+        if getattr(arguments, name, None):
+            answers.put(key, str(getattr(arguments, name)), "you", f"given as --{name}")
+    for setting in arguments.overrides:
+        key, mark, text = setting.partition("=")
+        if not mark:
+            raise UserError(f"{setting!r} has no value.", f"--set {setting}", "Write it as key=value.")
+        answers.put(key.strip(), parse_value(key.strip(), text.strip()), "you", "given as --set")
+    for key, name in (("pretend.vram_gb", "vram"), ("pretend.ram_gb", "ram")):
+        if getattr(arguments, name, None) is not None:
+            answers.put(key, f"{getattr(arguments, name):g}", "you", f"given as --{name}")
+    return answers
+
+
+def require(answers: Answers, *keys: str) -> None:
+    """UserError that lists every flag that is missing."""
+    flags = {"model.source": "--model", "data.source": "--data"}
+    missing = [flags[key] for key in keys if not answers.text(key)]
+    if missing:
+        word = "answers are" if len(missing) > 1 else "answer is"
+        fix = f"Give {' and '.join(missing)}, or answer the questions: tunewright"
+        raise UserError(f"{len(missing)} {word} missing: {', '.join(missing)}.", "command line", fix)
+
+
+def look_up(answers: Answers, find: Callable[[Answers], ModelFiles] = looking.look_at_model) -> Facts:
+    """Find out about machine, model and data, and plan; `find` looks for the model. Raises the first UserError."""
+    facts = Facts()
+    _settle(facts.machine, looking.machine_question(answers), lambda: looking.look_at_machine(answers))
+    if answers.text("model.source"):
+        _settle(facts.model, looking.model_question(answers), lambda: find(answers))
+    if answers.text("data.source"):
+        request = looking.data_request(answers, facts)
+        _settle(facts.data, looking.data_question(answers, facts), lambda: run_job("data", request))
+        _suggest_goal(answers, facts.data.value or {})
+    if facts.model.value is not None:
+        _settle(facts.plan, looking.plan_question(answers, facts), lambda: looking.make_plan(answers, facts))
+    return facts
+
+
+def _settle(found: Found[T], question: object, look: Callable[[], T]) -> None:
+    found.ask(question)
+    found.settle(question, look())
+
+
+def _suggest_goal(answers: Answers, data: Mapping[str, Any]) -> None:
+    if not answers.text("goal"):
+        name = str(data.get("format", ""))
+        goal = GOAL_OF_FORMAT.get(name, "instruction")
+        answers.put("goal", goal, "detected", f"told from the format of the data: {name or 'unknown'}")
+
+
+def recipe_of(arguments: Namespace) -> tuple[Recipe, Answers, Facts]:
+    """The recipe that the flags mean, every value with its reason. Raises UserError."""
+    from tui.steps import review
+
+    answers = answers_of(arguments)
+    require(answers, "model.source", "data.source")
+    facts = look_up(answers)
+    return review.recipe(answers, facts), answers, facts
+
+
+def recipe_from(path: Path, arguments: Namespace) -> tuple[Recipe, Answers, Facts]:
+    """The recipe in a file with the flags laid over it, checked against model, data and machine. Raises UserError."""
+    recipe = Recipe.load(path)
+    changed = answers_of(arguments, recipe.answers)
+    recipe = Recipe.from_answers({key: answer for key, answer in changed.values.items() if key in recipe.answers})
+    # the plan must be for these very values, so none of them may be recommended anew
+    fixed = {key: Answer(answer.value, "previous", answer.reason) for key, answer in recipe.answers.items()}
+    extra = {key: answer for key, answer in changed.values.items() if key not in recipe.answers}
+    answers = Answers(values={**fixed, **extra})
+    return recipe, answers, look_up(answers)
+
+
+def check_room(answers: Answers, facts: Facts) -> None:
+    """UserError when the disk has less room than the run needs."""
+    from tui.steps.words import gigabytes
+
+    plan, machine = facts.method_plan(facts.method(answers)), facts.machine.value
+    if plan is None or machine is None or plan.disk_bytes <= machine.host.disk_free_bytes:
+        return
+    need, free = gigabytes(plan.disk_bytes), gigabytes(machine.host.disk_free_bytes)
+    what = f"The disk has not enough room: the run needs about {need}, and {free} is free."
+    fix = "Make room, choose another folder with --runs, or keep fewer checkpoints: --set checkpoints.keep=1."
+    raise UserError(what, str(runs_root(answers.text("run.directory"))), fix)
+
+
+def doubts(answers: Answers, facts: Facts, steps: Sequence[str] = flow.ORDER) -> list[str]:
+    """What speaks against this run and does not forbid it: a method that does not fit, findings in the data."""
+    found = [problem for name, problem in flow.problems(answers, facts) if name in steps and not problem.blocking]
+    return [" ".join(filter(None, (problem.what, problem.where and f"({problem.where})", problem.fix)))
+            for problem in found]  # fmt: skip

@@ -1,0 +1,105 @@
+"""`tunewright plan`: which method fits, why, and what it takes."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import UserError
+from engine.models.find import TRAINABLE_QUANTIZATION, ModelFiles
+from engine.models.spec import ModelSpec, refuse_unusable, spec_from_config
+from engine.models.tokenizer_files import read_json
+from engine.recipe_keys import KEYS
+from tui.answers import Answers
+from tui.steps import facts as looking
+from tui.steps.words import METHOD_TITLES, count, duration, gigabytes, shown
+from tui.verbs.making import answers_of, doubts, look_up, require
+from tui.verbs.output import fields, paragraph, print_json, say, table, warn
+
+if TYPE_CHECKING:
+    from engine.plan.plan import MethodPlan, Plan
+
+FITS = {"fits": "yes", "tight": "tight", "no": "no"}
+
+
+def run(arguments: Namespace) -> int:
+    """Plan and say it; exit code 0 also when nothing fits, since the plan is the answer."""
+    answers = answers_of(arguments)
+    require(answers, "model.source")
+    facts = look_up(answers, model_to_plan)
+    plan = facts.plan.value
+    assert plan is not None, "a model was given, so there is a plan"
+    if arguments.json:
+        print_json(plan.as_dict())
+        return 0
+    for doubt in doubts(answers, facts, ("data",)):
+        warn(doubt)
+    show(plan, facts.method(answers))
+    return 0
+
+
+def model_to_plan(answers: Answers) -> ModelFiles:
+    """The model, also when its folder holds no more than a config.json: a plan needs neither tokenizer nor weights.
+
+    What is missing for training is said on stderr. Raises UserError for what cannot be planned either.
+    """
+    try:
+        return looking.look_at_model(answers)
+    except UserError as error:
+        folder = Path(answers.text("model.source")).expanduser()
+        if not (folder / "config.json").is_file():
+            raise
+        spec = _spec_alone(folder / "config.json", error)
+        warn(f"{error.what} The plan needs only config.json; training needs the rest.")
+        return ModelFiles(str(folder), None, "", spec, None, False, 0, False)
+
+
+def _spec_alone(file: Path, error: UserError) -> ModelSpec:
+    """The sizes in a config.json. Raises UserError; `error` when the weights are in a form that cannot be trained."""
+    config = read_json(file)
+    refuse_unusable(config, str(file))
+    spec = spec_from_config(config, str(file))
+    if spec.quantization and spec.quantization not in TRAINABLE_QUANTIZATION:
+        raise error
+    return spec
+
+
+def show(plan: Plan, name: str = "") -> None:
+    """The plan as text: the three methods side by side, then the memory and the settings of the one called `name`.
+
+    Without a name that second part is left out.
+    """
+    spec, gpu = plan.spec, plan.machine.best_gpu
+    device = f"{gpu.name}, {gigabytes(gpu.free_bytes)} free" if gpu else "no GPU: the processor and its RAM"
+    say(*fields({"Model": f"{spec.architecture}, {count(spec.parameters)} parameters", "Machine": device}))
+    paragraph(f"Recommended: {METHOD_TITLES.get(plan.recommended, plan.recommended)}. {plan.reason}")
+    for note in plan.notes:
+        paragraph(note)
+    head = ("method", "fits", "GPU memory" if gpu else "memory", "RAM", "disk", "time")
+    say("", *table(head, [_row(method) for method in plan.methods], right=(2, 3, 4, 5)), "")
+    for method in plan.methods:
+        paragraph(f"{METHOD_TITLES.get(method.name, method.name)}: {' '.join((method.reason, *method.warnings))}")
+    chosen = next((method for method in plan.methods if method.name == name), None)
+    if chosen is not None:
+        _show_method(chosen)
+
+
+def _row(method: MethodPlan) -> tuple[str, ...]:
+    time = duration(method.seconds) if method.seconds else "?"
+    return (METHOD_TITLES.get(method.name, method.name), FITS.get(method.verdict, method.verdict),
+            gigabytes(method.memory.total_bytes), gigabytes(method.host_memory_bytes), gigabytes(method.disk_bytes),
+            time)  # fmt: skip
+
+
+def _show_method(method: MethodPlan) -> None:
+    memory = method.memory
+    say("", f"Memory of {METHOD_TITLES.get(method.name, method.name)} ({memory.kind}):")
+    parts = sorted(memory.parts.items(), key=lambda part: -part[1])
+    say(*(f"  {line}" for line in fields({name: gigabytes(size) for name, size in parts if size > 0})))
+    say("", "Settings:")
+    answers = {key: method.answers[key] for key in KEYS if key in method.answers}
+    lines = fields({key: shown(answer.value) for key, answer in answers.items()})
+    width = max(map(len, lines), default=0)
+    for line, answer in zip(lines, answers.values(), strict=True):
+        say(f"  {line.ljust(width)}  {answer.source}: {answer.reason}")

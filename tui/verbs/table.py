@@ -1,0 +1,206 @@
+"""Every verb of the command line: its words, its example and its flags. Imports nothing but argparse."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, _MutuallyExclusiveGroup
+from collections.abc import Callable
+from typing import NamedTuple
+
+EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 stopped and can go on, 130 interrupted."
+GOALS = ("instruction", "code", "classification", "structured", "chat", "text")
+METHODS = ("full", "lora", "qlora")
+
+
+class Verb(NamedTuple):
+    """`run` is `module:function`, imported only when the verb is carried out; the function returns the exit code.
+
+    `more_help` is `module:function` too; the function returns text that stands at the end of the verb's help.
+    """
+
+    name: str
+    summary: str
+    example: str
+    run: str
+    arguments: Callable[[ArgumentParser], None]
+    more_help: str = ""
+
+
+def _json(parser: ArgumentParser | _MutuallyExclusiveGroup) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+
+
+def _runs(parser: ArgumentParser) -> None:
+    parser.add_argument("--runs", metavar="DIR", help="where runs are kept (default: ~/tunewright/runs)")
+
+
+def _pretend(parser: ArgumentParser) -> None:
+    parser.add_argument("--vram", type=float, metavar="GB", help="pretend a GPU with this much memory; 0 is no GPU")
+    parser.add_argument("--ram", type=float, metavar="GB", help="pretend this much main memory")
+
+
+def _choices(parser: ArgumentParser) -> None:
+    """The answers that define a recipe; everything that is not given is recommended, with its reason."""
+    parser.add_argument("--model", metavar="M", help="base model: a folder, or a name on the Hugging Face Hub")
+    parser.add_argument("--data", metavar="D", help="training data: .jsonl .json .csv .parquet .txt")
+    parser.add_argument("--goal", choices=GOALS, help="what the model is to learn (default: told from the data)")
+    parser.add_argument("--method", choices=METHODS, help="default: the best that fits")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+                        help="set one key of the recipe, as in training.epochs=2; may be repeated")  # fmt: skip
+
+
+def _follow_or_json(parser: ArgumentParser) -> None:
+    """Lines and one document exclude each other on stdout."""
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--follow", action="store_true", help="stay and show progress; Ctrl-C leaves the run running")
+    _json(either)
+
+
+def _no_input(parser: ArgumentParser) -> None:
+    parser.add_argument("--no-input", action="store_true", help="never ask; fail when an answer is missing")
+
+
+def _hardware(parser: ArgumentParser) -> None:
+    _pretend(parser)
+    _runs(parser)
+    _json(parser)
+
+
+def _doctor(parser: ArgumentParser) -> None:
+    _runs(parser)
+    _json(parser)
+
+
+def _data(parser: ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DATA", help="a file: .jsonl .json .csv .parquet .txt")
+    parser.add_argument("--model", metavar="M", help="count tokens and render rows as this base model would see them")
+    parser.add_argument("--rows", type=int, default=3, metavar="N", help="rows to show (default: 3)")
+    _json(parser)
+
+
+def _plan(parser: ArgumentParser) -> None:
+    _choices(parser)
+    _pretend(parser)
+    _runs(parser)
+    _json(parser)
+
+
+def _new(parser: ArgumentParser) -> None:
+    _choices(parser)
+    parser.add_argument("--out", metavar="FILE", required=True, help="the recipe file to write")
+    parser.add_argument("--force", action="store_true", help="write over a file that exists")
+    _pretend(parser)
+    _runs(parser)
+    _json(parser)
+
+
+def _train(parser: ArgumentParser) -> None:
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe file; or give --model and --data")
+    _choices(parser)
+    parser.add_argument("--name", metavar="N", help="name of the run (default: from model and method)")
+    _runs(parser)
+    _no_input(parser)
+    _follow_or_json(parser)
+
+
+def _run_name(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="name of the run; `tunewright runs` lists them")
+    _runs(parser)
+
+
+def _listing(parser: ArgumentParser) -> None:
+    _runs(parser)
+    _json(parser)
+
+
+def _attach(parser: ArgumentParser) -> None:
+    _run_name(parser)
+    parser.add_argument("--plain", action="store_true", help="lines of text instead of the screen")
+    parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+
+
+def _wait(parser: ArgumentParser) -> None:
+    parser.add_argument("--wait", type=float, default=30.0, metavar="SECONDS",
+                        help="how long to wait for the run's answer (default: 30)")  # fmt: skip
+
+
+def _control(parser: ArgumentParser) -> None:
+    _run_name(parser)
+    _wait(parser)
+    _json(parser)
+
+
+def _resume(parser: ArgumentParser) -> None:
+    _run_name(parser)
+    _wait(parser)
+    _follow_or_json(parser)
+
+
+def _chat(parser: ArgumentParser) -> None:
+    _run_name(parser)
+    parser.add_argument("--prompt", action="append", default=[], metavar="TEXT",
+                        help="ask this and end; each --prompt begins anew")  # fmt: skip
+    parser.add_argument("--which", choices=("base", "tuned", "both"), default="both",
+                        help="who answers (default: both)")  # fmt: skip
+    parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="longest answer (default: 256)")
+    parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 is always the likeliest token")
+    parser.add_argument("--top-p", type=float, default=1.0, metavar="P", help="share of likely tokens that is kept")
+    parser.add_argument("--seed", type=int, default=42, metavar="N", help="fixes the choice when T > 0 (default: 42)")
+    _json(parser)
+
+
+def _eval(parser: ArgumentParser) -> None:
+    _run_name(parser)
+    parser.add_argument("--rows", type=int, default=0, metavar="N", help="answer at most this many rows (default: 200)")
+    _json(parser)
+
+
+def _export(parser: ArgumentParser) -> None:
+    _run_name(parser)
+    parser.add_argument("--to", choices=("merged", "ollama"), required=True,
+                        help="merged: one model folder in 16 bits; ollama: that and a Modelfile")  # fmt: skip
+    parser.add_argument("--out", metavar="DIR", help="default: exports/ in the folder of the run")
+    parser.add_argument("--create", action="store_true", help="with ollama: run `ollama create` as well")
+    _json(parser)
+
+
+def _demo(parser: ArgumentParser) -> None:
+    _runs(parser)
+    _no_input(parser)
+    parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+
+
+VERBS: tuple[Verb, ...] = (
+    Verb("demo", "fine-tune a tiny model in about a minute, from the first question to the talking result",
+         "tunewright demo --no-input", "tui.verbs.demo:run", _demo),
+    Verb("hardware", "what this machine has, against the documented tiers",
+         "tunewright hardware --json", "tui.verbs.hardware:run", _hardware),
+    Verb("doctor", "is the installation sound",
+         "tunewright doctor", "tui.verbs.doctor:run", _doctor),
+    Verb("data", "look at training data: format, rows as the model sees them, findings",
+         "tunewright data rows.jsonl --model Qwen/Qwen2.5-0.5B-Instruct", "tui.verbs.data:run", _data),
+    Verb("plan", "which method fits, why, and what it takes in memory, disk and time",
+         "tunewright plan --model Qwen/Qwen2.5-7B-Instruct --vram 24", "tui.verbs.plan:run", _plan),
+    Verb("new", "write a recipe file without training",
+         "tunewright new --model ./base --data rows.jsonl --out recipe.toml", "tui.verbs.new:run", _new,
+         "tui.verbs.new:describe_keys"),
+    Verb("train", "start a run in the background and say its name",
+         "tunewright train --model ./base --data rows.jsonl --set training.epochs=2", "tui.verbs.train:run", _train),
+    Verb("runs", "list the runs and what each is doing",
+         "tunewright runs", "tui.verbs.runs:run", _listing),
+    Verb("attach", "watch a run; leaving it does not stop it",
+         "tunewright attach base-lora", "tui.verbs.attach:run", _attach),
+    Verb("stop", "save a checkpoint and stop; `resume` goes on from there",
+         "tunewright stop base-lora", "tui.verbs.control:stop", _control),
+    Verb("save", "save a checkpoint now and go on",
+         "tunewright save base-lora", "tui.verbs.control:save", _control),
+    Verb("pause", "save, and give the memory back until `resume`",
+         "tunewright pause base-lora", "tui.verbs.control:pause", _control),
+    Verb("resume", "go on with a paused, stopped or failed run",
+         "tunewright resume base-lora --follow", "tui.verbs.control:resume", _resume),
+    Verb("chat", "talk to the base model and the tuned one side by side",
+         'tunewright chat base-lora --prompt "Two large pizzas, please"', "tui.verbs.chat:run", _chat),
+    Verb("eval", "measure base and tuned on the held-out rows",
+         "tunewright eval base-lora --json", "tui.verbs.evaluate:run", _eval),
+    Verb("export", "make a model folder that other programs load, or an Ollama model",
+         "tunewright export base-lora --to ollama", "tui.verbs.export:run", _export),
+)  # fmt: skip

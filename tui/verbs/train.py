@@ -1,0 +1,55 @@
+"""`tunewright train`: make the recipe, make the run, start its engine, and leave."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from engine.machine.packages import require_training_packages
+from engine.recipe import Recipe
+from engine.runs.process import launch
+from engine.runs.store import Run, create_run, runs_root
+from tui.answers import Answers
+from tui.steps.facts import Facts
+from tui.verbs.making import answers_of, check_room, doubts, recipe_from, recipe_of
+from tui.verbs.output import print_json, say, warn
+from tui.verbs.places import word_for
+from tui.verbs.screens import open_wizard
+from tui.verbs.terminal import can_ask
+
+
+def run(arguments: Namespace) -> int:
+    """Start a run. Everything that can be wrong is checked before anything is created."""
+    require_training_packages()
+    if _may_ask(arguments):
+        return open_wizard(answers_of(arguments))
+    if arguments.recipe:
+        recipe, answers, facts = recipe_from(Path(arguments.recipe).expanduser(), arguments)
+    else:
+        recipe, answers, facts = recipe_of(arguments)
+    started, pid = begin(recipe, answers, facts, arguments.name)
+    if arguments.json:
+        print_json({"name": started.name, "path": str(started.path), "pid": pid})
+        return 0
+    say(f"{started.name} is training in the background (process {pid}). Its folder: {started.path}")
+    if not arguments.follow:
+        say(f"Watch it: tunewright attach {word_for(started)}. Stop it: tunewright stop {word_for(started)}.")
+        return 0
+    from tui.verbs.follow import follow
+
+    return follow(started)
+
+
+def begin(recipe: Recipe, answers: Answers, facts: Facts, name: str | None = None) -> tuple[Run, int]:
+    """Check the room, say the doubts, create the run and start its engine. Raises UserError."""
+    check_room(answers, facts)
+    for doubt in doubts(answers, facts):
+        warn(doubt)
+    started = create_run(recipe, runs_root(recipe.run.directory), name or recipe.run.name or None)
+    return started, launch(started)
+
+
+def _may_ask(arguments: Namespace) -> bool:
+    """Whether answers are missing and there is a person to ask."""
+    missing = not (arguments.recipe or (arguments.model and arguments.data))
+    return missing and not arguments.no_input and not arguments.json and can_ask()

@@ -1,0 +1,104 @@
+"""One event of a run as one row for a person: when, what, and how serious it is. Pure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.runs.events import Event, number
+from tui.charts.scale import number as short
+from tui.steps.words import gigabytes
+from tui.text import one_line
+from tui.watch.words import PHASE_WORDS, Look
+
+TEXT_LIMIT = 400
+QUIET_PHASES = ("training", "evaluating", "saving", "done")
+"""Phases that the header shows and whose outcome is an event of its own: a row for each would drown the rest."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """A row of the event list."""
+
+    clock: str
+    text: str
+    look: Look
+
+
+def note_of(event: Event) -> Note | None:
+    """The event in words; None for what is not worth a row (steps are on the chart)."""
+    maker = _MAKERS.get(str(event.get("type")))
+    if maker is None or event.get("phase") in QUIET_PHASES:
+        return None
+    text, look = maker(event)
+    moment = event.get("t")
+    clock = time.strftime("%H:%M:%S", time.localtime(moment)) if isinstance(moment, int | float) else ""
+    return Note(clock, one_line(text, TEXT_LIMIT), look)
+
+
+def _phase(event: Event) -> tuple[str, Look]:
+    words = PHASE_WORDS.get(str(event.get("phase")), str(event.get("phase")))
+    detail = str(event.get("detail") or "")
+    return f"{words[:1].upper()}{words[1:]}{': ' + detail if detail else ''}", "dim"
+
+
+def _eval(event: Event) -> tuple[str, Look]:
+    loss, perplexity = number(event.get("loss")), number(event.get("perplexity"))
+    rows = f" on {event['rows']} held-out rows" if event.get("rows") else ""
+    return f"Evaluated at step {event.get('step')}{rows}: loss {loss:.4g}, perplexity {perplexity:.4g}", "key"
+
+
+def _checkpoint(event: Event) -> tuple[str, Look]:
+    parts = [f"Checkpoint saved at step {event.get('step')}"]
+    if isinstance(event.get("bytes"), int | float):
+        parts.append(gigabytes(event["bytes"]))
+    if isinstance(event.get("seconds"), int | float):
+        parts.append(f"in {short(round(event['seconds'], 1))} s")
+    return ", ".join(parts), "good"
+
+
+def _told(look: Look) -> Callable[[Event], tuple[str, Look]]:
+    def words(event: Event) -> tuple[str, Look]:
+        place = f" ({event['where']})" if event.get("where") else ""
+        fix = f" {event['fix']}" if event.get("fix") else ""
+        return f"{event.get('what', 'Something happened.')}{place}{fix}", look
+
+    return words
+
+
+def _rehearsal(event: Event) -> tuple[str, Look]:
+    peak = next((event[key] for key in ("peak_bytes", "allocated_bytes", "mem") if key in event), None)
+    measured = f": {gigabytes(peak)} at the longest batch" if isinstance(peak, int | float) else ""
+    return f"Rehearsed one step{measured}", "good"
+
+
+def _control(event: Event) -> tuple[str, Look]:
+    accepted = event.get("accepted", True)
+    said = str(event.get("detail") or ("accepted" if accepted else "refused"))
+    return f"Asked to {event.get('action')}: {said}", "key" if accepted else "warn"
+
+
+def _rewind(event: Event) -> tuple[str, Look]:
+    return f"Went back to step {event.get('step')} and goes on from its checkpoint", "warn"
+
+
+def _end(event: Event) -> tuple[str, Look]:
+    looks: dict[str, Look] = {"finished": "good", "failed": "bad"}
+    reason = str(event.get("reason"))
+    detail = f": {event['detail']}" if event.get("detail") else ""
+    return f"{reason.capitalize()} at step {event.get('step')}{detail}", looks.get(reason, "warn")
+
+
+_MAKERS: dict[str, Callable[[Event], tuple[str, Look]]] = {
+    "phase": _phase,
+    "eval": _eval,
+    "checkpoint": _checkpoint,
+    "rehearsal": _rehearsal,
+    "oom": _told("warn"),
+    "warning": _told("warn"),
+    "error": _told("bad"),
+    "control": _control,
+    "rewind": _rewind,
+    "end": _end,
+}

@@ -1,0 +1,50 @@
+"""The bottom line: the keys that work here, taken from the bindings themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual.content import Content
+from textual.screen import Screen
+
+from tui.widgets.plain import Plain
+
+KEY_NAMES = {"escape": "Esc", "enter": "Enter", "question_mark": "?", "slash": "/", "space": "Space", "tab": "Tab",
+             "up": "Up", "down": "Down", "left": "Left", "right": "Right", "pageup": "PgUp", "pagedown": "PgDn",
+             "delete": "Del", "backspace": "Backspace", "home": "Home", "end": "End"}  # fmt: skip
+
+
+def key_name(key: str) -> str:
+    """A key as it is printed on the keyboard: `Esc`, `Ctrl+Q`, `?`."""
+    if key.startswith("ctrl+"):
+        return f"Ctrl+{key_name(key[5:]).upper()}"
+    if key.startswith("shift+"):
+        return f"Shift+{key_name(key[6:])}"
+    return KEY_NAMES.get(key, key.upper() if key.startswith("f") and key[1:].isdigit() else key)
+
+
+def shown_keys(screen: Screen[Any]) -> list[tuple[str, str]]:
+    """(key, description) of every binding that is active and meant to be shown, focused widget first."""
+    found: dict[str, str] = {}
+    for active in screen.active_bindings.values():
+        binding = active.binding
+        if binding.show and binding.description and active.enabled and binding.description not in found.values():
+            found[key_name(binding.key)] = binding.description
+    return list(found.items())
+
+
+class KeyLine(Plain):
+    """One line of keys. Cheaper than Textual's Footer, which is a widget per key."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, self._bindings_changed)
+        self._bindings_changed(self.screen)
+
+    def _bindings_changed(self, screen: Screen[Any]) -> None:
+        pieces: list[tuple[str, str]] = []
+        for key, description in shown_keys(screen):
+            pieces += [(f" {key} ", "bold $text-accent"), (f"{description} ", "$text-muted")]
+        self.put(Content.assemble(*pieces))
