@@ -23,6 +23,8 @@ Request = dict[str, Any]
 Emit = Callable[[dict[str, Any]], None]
 Job = Callable[[Request, Emit, Iterator[Request]], dict[str, Any]]
 
+READ_BYTES = 65_536
+
 JOBS: dict[str, str] = {
     "data": "engine.data.inspect:inspect_data",
     "chat": "engine.use.chat:job",
@@ -42,7 +44,7 @@ def serve(name: str) -> int:
     emit = _emitter(answers)
     try:
         job = _load(name)
-        requests = _requests(sys.stdin.buffer)
+        requests = _requests(sys.stdin.fileno())
         emit({"result": job(_first(requests), emit, requests)})
     except UserError as error:
         emit({"error": error.as_dict()})
@@ -77,13 +79,19 @@ def _emitter(stream: BinaryIO) -> Emit:
     return emit
 
 
-def _requests(stream: BinaryIO) -> Iterator[Request]:
-    """Requests as they come. A thread reads them, so that a closed stdin ends a job that is busy."""
+def _requests(stdin: int) -> Iterator[Request]:
+    """Requests as they come. A thread reads them, so that a closed stdin ends a job that is busy.
+
+    It reads the bare descriptor: Python aborts at its end when a thread still holds the lock of `sys.stdin`.
+    """
     waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     def read() -> None:
-        for line in stream:
-            waiting.put(line)
+        rest = b""
+        while chunk := os.read(stdin, READ_BYTES):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                waiting.put(line)
         sys.stderr.flush()
         os._exit(0)
 

@@ -107,7 +107,7 @@ def _sample(head: str, delimiter: str) -> list[list[str]]:
 
 
 def _has_header(records: list[list[str]]) -> bool:
-    """Column names are short, bare of numbers, and differ; a known role name settles it."""
+    """Column names are short, no numbers and no sentences; a known role name settles it."""
     if not records:
         return True
     first = records[0]
@@ -115,8 +115,6 @@ def _has_header(records: list[list[str]]) -> bool:
         return True
     filled = [cell.strip() for cell in first if cell.strip()]
     if not filled or any(_NUMBER.match(cell) or len(cell) > 64 or "\n" in cell for cell in filled):
-        return False
-    if len(set(filled)) < len(filled):
         return False
     if any(len(cell.split()) > 6 or cell.endswith((".", "?", "!")) for cell in filled):
         return False

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from pathlib import Path
 
 from engine.data.convert import FORMATS, to_example
 from engine.data.detect import DetectedFormat, detect_format
 from engine.data.examples import Example, RowProblem
-from engine.data.read import read_rows
 from engine.data.rows import ReadOptions, ReadReport, Row, snippet
+from engine.data.sampling import Sampler
+from engine.data.sources import open_rows
 from engine.errors import UserError
 
 SAMPLE_ROWS = 1000
@@ -30,12 +30,20 @@ class Skipped:
 
 @dataclass
 class Dataset:
-    """`examples` are the usable rows in file order; `rows` counts every row that was read."""
+    """`examples` are the usable rows in file order, or a sample of them; `rows` and `usable` count all.
+
+    `skipped` lists faulty rows (the first ten thousand when only a sample is kept, all else; `skipped_counts` counts all).
+    `left_out` counts rows that are left out on purpose: answers that the data itself calls bad. `labels` counts classes.
+    """
 
     source: str
     detected: DetectedFormat
     examples: list[Example] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    skipped_counts: Counter[str] = field(default_factory=Counter)
+    left_out: int = 0
+    usable: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
     rows: int = 0
     complete: bool = True
     report: ReadReport = field(default_factory=ReadReport)
@@ -53,9 +61,10 @@ def load_dataset(
     *,
     options: ReadOptions | None = None,
     limit: int | None = None,
+    keep: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Dataset:
-    """Read `source` whole (or `limit` rows of it) into examples.
+    """Read `source` whole (or `limit` rows of it) into examples; with `keep`, only a sample of so many stays in memory.
 
     `format_name` "auto" recognises the format; `columns` (role -> column) is what a person said and comes first.
     Raises UserError when nothing can be read, when no format fits, or when a mapped column does not exist.
@@ -67,25 +76,37 @@ def load_dataset(
         raise UserError("There are no rows.", source, "Give data with at least one row.")
     detected = choose_format(sample, format_name, columns or {}, source)
     dataset = Dataset(source, detected, report=report)
+    sampler = Sampler(keep)
     for row in chain(sample, rows):
         dataset.rows += 1
-        _take(dataset, row)
+        _take(dataset, row, sampler)
         if progress and dataset.rows % 1000 == 0:
             progress(dataset.rows)
+    dataset.examples = sampler.kept()
     dataset.complete = limit is None or dataset.rows < limit
+    if dataset.left_out:
+        report.note(f"{dataset.left_out} rows have an answer that is labelled as bad; they are not trained on.")
     return dataset
 
 
-def open_rows(source: str, options: ReadOptions, report: ReadReport, limit: int | None = None) -> Iterator[Row]:
-    """The rows of a file."""
-    return read_rows(Path(source).expanduser(), limit, options=options, report=report)
+KEPT_SKIPPED = 10_000
 
 
-def _take(dataset: Dataset, row: Row) -> None:
+def _take(dataset: Dataset, row: Row, sampler: Sampler) -> None:
     try:
-        dataset.examples.append(to_example(row, dataset.detected.name, dataset.detected.map))
+        example = to_example(row, dataset.detected.name, dataset.detected.map)
     except RowProblem as problem:
-        dataset.skipped.append(Skipped(row.where, problem.kind, str(problem)))
+        dataset.skipped_counts[problem.kind] += 1
+        if sampler.limit is None or len(dataset.skipped) < KEPT_SKIPPED:
+            dataset.skipped.append(Skipped(row.where, problem.kind, str(problem)))
+        return
+    if example.label and (example.label in dataset.labels or len(dataset.labels) < KEPT_SKIPPED):
+        dataset.labels[example.label] += 1
+    if dataset.format == "kto" and example.label == "false":
+        dataset.left_out += 1
+        return
+    dataset.usable += 1
+    sampler.add(example)
 
 
 def choose_format(sample: list[Row], format_name: str, columns: Mapping[str, str], source: str) -> DetectedFormat:

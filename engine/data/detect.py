@@ -202,7 +202,7 @@ def _instructions(sample: _Sample) -> _Guess | None:
         return None
     columns = {"instruction": question, "input": context, "output": answer}
     return _Guess(
-        "instruction", _with_optional(sample, "instruction", columns, ("system",)), 0.93,
+        "instruction", _with_optional(sample, "instruction", columns, ("system",)), 0.97,
         f"{_quoted(question)} is asked about {_quoted(context)}, and {_quoted(answer)} is the answer.",
     )  # fmt: skip
 
@@ -290,12 +290,9 @@ def _only_text(sample: _Sample) -> _Guess | None:
 
 def _two_columns(sample: _Sample) -> _Guess | None:
     """Nameless pairs: one column with few values is a label, else the first is the question."""
-    texts = [
-        column
-        for column in sample.columns
-        if sample.filled[column] > len(sample.rows) * 0.5 and sample.share(column, lambda v: isinstance(v, str)) > 0.99
-    ]
-    if len(texts) != 2:
+    used = [column for column in sample.columns if sample.filled[column] > len(sample.rows) * 0.5]
+    texts = [column for column in used if sample.share(column, lambda value: isinstance(value, str)) > 0.99]
+    if len(texts) != 2 or len(used) != 2:
         return None
     first, second = texts
     labels = [column for column in texts if sample.is_label(column)]

@@ -53,10 +53,10 @@ def _rows(path: Path, file: Any, report: ReadReport) -> Iterator[Row]:
         report.bytes_read += batch.nbytes
         for fields in batch.to_pylist():
             number += 1
-            yield Row(number, {name: _plain(value) for name, value in fields.items()}, 0, str(path))
+            yield Row(number, {name: plain_value(value) for name, value in fields.items()}, 0, str(path))
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """A value of the kinds that JSON has."""
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
@@ -68,9 +68,9 @@ def _plain(value: Any) -> Any:
         except UnicodeDecodeError:
             return value.hex()
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items() if item is not None}
+        return {key: plain_value(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain_value(item) for item in value]
     return value
 
 

@@ -159,7 +159,7 @@ class Renderer:
         """A text that is learned whole, between the begin token (where the tokenizer writes one) and the end token."""
         begin = self.tokenizer.specials["bos_token"] if self.tokenizer.adds_bos else ""
         text = begin + example.turns[0].content + self.tokenizer.eos_token
-        return Rendering(text, ((len(begin), len(text)),))
+        return Rendering(text, ((0, len(text)),))
 
     def _render_requests(self, requests: Sequence[Request]) -> list[Rendering]:
         if self._inside is not None:

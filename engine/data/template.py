@@ -138,6 +138,8 @@ class ChatTemplate:
             for block in self._template.generate(**{**self.specials, **values}):
                 tracker.written.append(block)
             return "".join(tracker.written), list(tracker.marks)
+        except MemoryError:
+            raise TemplateFault("The template used more memory than it may.") from None
         except Exception as error:  # untrusted code: whatever it raises is its answer
             raise TemplateFault(str(error) or type(error).__name__) from None
 

@@ -102,12 +102,12 @@ class TemplateProcess:
             for _ in requests:
                 text, spans, fault = json.loads(self._line(SECONDS_PER_ROW + 1))
                 done.append(Rendering(text, tuple((start, end) for start, end in spans), fault))
-        except (OSError, EOFError, ValueError):
-            self.close()
-            done.append(Rendering(fault="The template used more memory than it may, and was ended."))
         except TimeoutError:
             self.close()
             done.append(Rendering(fault=f"The template did not end within {SECONDS_PER_ROW} seconds."))
+        except (OSError, EOFError, ValueError):
+            self.close()
+            done.append(Rendering(fault="The template used more memory than it may, and was ended."))
         return done
 
     def _started(self) -> subprocess.Popen[bytes]:

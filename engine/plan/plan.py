@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from engine.machine.detect import Machine
 from engine.models.spec import ModelSpec
-from engine.plan.fit import Verdict
+from engine.plan.fit import Verdict, judge
 from engine.plan.memory import Memory, TrainingShape
+from engine.plan.words import size_text
 from engine.recipe import Answer
 
 
@@ -19,7 +20,8 @@ class MethodPlan:
 
     `fits` is True when the margin is kept; `verdict` tells "tight" from "no". `available` is False when the method
     cannot be
-    used here at all, `reason` then says why. `warnings` name what else is short (RAM, disk, time).
+    used here at all, `reason` then says why. `process_bytes` share the device's memory (the process itself on a CPU).
+    `warnings` name what else is short (RAM, disk, time).
     """
 
     name: str
@@ -36,6 +38,24 @@ class MethodPlan:
     free_bytes: int = 0
     warnings: tuple[str, ...] = ()
     shape: TrainingShape | None = None
+    process_bytes: int = 0
+
+    def with_memory(self, memory: Memory) -> MethodPlan:
+        """The same plan with its memory simulated or measured, judged anew against what is free."""
+        fit = judge(memory.total_bytes + self.process_bytes, self.free_bytes)
+        fits = self.available and fit.verdict == "fits"
+        words = {"simulation": "Simulated", "rehearsal": "Measured"}.get(memory.kind, "Estimated")
+        reason = f"{words}: needs {size_text(fit.need_bytes)} of the {size_text(fit.free_bytes)} that are free."
+        if not fits and self.available:
+            reason += f" With the usual margin {size_text(fit.shortfall_bytes)} are missing."
+        return replace(
+            self,
+            memory=memory,
+            fits=fits,
+            verdict=fit.verdict,
+            shortfall_bytes=fit.shortfall_bytes,
+            reason=reason if self.available else self.reason,
+        )
 
     def value(self, key: str) -> Any:
         """The value of one setting."""
@@ -86,6 +106,12 @@ class Plan:
             if plan.name == name:
                 return plan
         raise KeyError(name)
+
+    def with_memory(self, name: str, memory: Memory) -> Plan:
+        """The same plan with one method's memory simulated or measured."""
+        return replace(
+            self, methods=tuple(plan.with_memory(memory) if plan.name == name else plan for plan in self.methods)
+        )
 
     @property
     def best(self) -> MethodPlan:

@@ -117,6 +117,7 @@ def plan_method(here: Situation, method: str, wanted: str | None) -> MethodPlan:
         free_bytes=best.fit.free_bytes,
         warnings=shortage_warnings(here, host, disk),
         shape=best.shape,
+        process_bytes=here.process_bytes,
     )
 
 

@@ -83,7 +83,12 @@ class Situation:
 
     def judge(self, memory: Memory) -> Fit:
         """Whether it fits; on a CPU the process itself shares the memory."""
-        return judge(memory.total_bytes + (PYTHON_BYTES if self.device == "cpu" else 0), self.free_bytes)
+        return judge(memory.total_bytes + self.process_bytes, self.free_bytes)
+
+    @property
+    def process_bytes(self) -> int:
+        """What the process itself takes of the memory that a step runs in: nothing on a GPU."""
+        return PYTHON_BYTES if self.device == "cpu" else 0
 
 
 @dataclass(frozen=True)

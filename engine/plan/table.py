@@ -1,7 +1,8 @@
 """The compiled tables: what a step keeps alive, as polynomials of the sizes. Plain Python, no torch.
 
 A table holds the few moments of a training step that can be its peak. Each is, per part, a sum of monomials in
-B rows, S tokens per row, H hidden size, I inner size, V vocabulary, n heads, m key heads, d head size, Q = n d, K = m d,
+B rows, S tokens per row, H hidden size, I inner size, V vocabulary, n heads, m key heads, d head size, Q = n d, K = m
+d,
 R rotated size, r rank, N = rows of a tile of logits (at most 4096), C = its 32768 columns, W = min(V, C).
 """
 
@@ -17,8 +18,10 @@ from typing import Any
 from engine.models.spec import ModelSpec
 
 TABLE_DIRECTORY = files("assets").joinpath("plan")
-PROBED_LAYERS = 3  # a table's base is a model of three layers
+PROBED_LAYERS = 2  # a table's base is a model of two layers
 TILE_ROWS, TILE_COLUMNS = 4096, 32768
+# Families whose layers do the same operations on tensors of the same sizes (biases on queries and keys weigh nothing).
+SAME_AS = {"mistral": "llama", "ministral": "llama", "qwen2": "llama"}
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,18 @@ def moments(spec: ModelSpec, key: str, batch: int, length: int, rank: int) -> li
     return found
 
 
+def table_key(method: str, tied: bool, device: str, precision: str, checkpointing: bool, masked: bool) -> str:
+    """The name of a way of computing. Whether head and embedding are one tensor only matters where both are trained."""
+    head = ("tied" if tied else "untied") if method == "full" else "any"
+    kept = "checkpointing" if checkpointing else "keeping"
+    return f"{method}-{head}-{device}-{precision}-{kept}-{'masked' if masked else 'plain'}"
+
+
 def structure_of(spec: ModelSpec) -> str:
     """The file of tables that describes this model's layers."""
     heads = "grouped" if spec.heads != spec.kv_heads else "plain"
-    return f"{spec.model_type}-{heads}" + (f"-{spec.variant}" if spec.variant else "")
+    model_type = SAME_AS.get(spec.model_type, spec.model_type)
+    return f"{model_type}-{heads}" + (f"-{spec.variant}" if spec.variant else "")
 
 
 @cache

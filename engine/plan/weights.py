@@ -1,26 +1,28 @@
-"""What stays in memory between steps: weights, adapters, gradients, optimizer state."""
+"""What stays in memory between steps: weights, adapters, gradients, optimizer state. Exact, tensor by tensor."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from engine.models.spec import ModelSpec
-from engine.plan.adapters import adapter_parameters
+from engine.plan.adapters import adapter_parameters, targeted_linears
 
 if TYPE_CHECKING:
     from engine.plan.memory import Device, TrainingShape
 
-NF4_BYTES = (
-    0.515869  # 4 bits, plus an 8-bit scale per 64 weights, plus a 32-bit scale per 256 scales (bitsandbytes 0.50)
-)
-EIGHT_BIT_STATE_BYTES = 2.03125  # two 8-bit moments and two fp32 scales per 256 elements
+NF4_BYTES = 0.515869  # 4 bits, an 8-bit scale per 64 weights and a 32-bit scale per 256 of those (bitsandbytes 0.50)
 ADAPTER_WIDTH = 4  # adapters are trained in fp32 under every method: in 16 bits Adam's second moment would stand still
+EIGHT_BIT_STATE_BYTES = 2.03125  # two 8-bit moments and two fp32 scales per 256 elements
 PAGED_SCALE_BYTES = 0.03125  # the scales of a paged optimizer stay on the device; its moments may leave it
+SMALLEST_EIGHT_BIT = 4096  # bitsandbytes keeps the state of smaller tensors in fp32
+SMALLEST_PAGED = 100_000  # and pages only larger ones
+TORCH_OPTIMIZERS = ("adamw_torch_fused", "adamw_torch")
 
 
 def weight_width(shape: TrainingShape) -> int:
     """Bytes of one unquantized base weight: 2 in 16 bits, 4 in fp32 (and for full fine-tuning in fp16, which needs
-    fp32 masters)."""
+    fp32)."""
     if shape.precision == "fp32" or (shape.method == "full" and shape.precision == "fp16"):
         return 4
     return 2
@@ -46,6 +48,22 @@ def trainable_width(shape: TrainingShape) -> int:
     return weight_width(shape) if shape.method == "full" else ADAPTER_WIDTH
 
 
+def trainable_tensors(spec: ModelSpec, shape: TrainingShape) -> Iterator[tuple[int, int]]:
+    """(elements, how many tensors of that size) of everything that is trained."""
+    if shape.method != "full":
+        for item in targeted_linears(spec, shape.target_modules):
+            yield shape.rank * item.inputs, item.count
+            yield shape.rank * item.outputs, item.count
+        return
+    for item in spec.linears:
+        yield item.inputs * item.outputs, item.count
+        if item.bias:
+            yield item.outputs, item.count
+    for name in ("embeddings", "lm_head", "experts", "other"):
+        yield spec.parts.get(name, 0), 1
+    yield spec.hidden_size, spec.parts.get("norms", 0) // max(1, spec.hidden_size)
+
+
 def adapter_bytes(spec: ModelSpec, shape: TrainingShape) -> float:
     """The adapter; 0 for full fine-tuning."""
     if shape.method == "full":
@@ -59,16 +77,27 @@ def gradient_bytes(spec: ModelSpec, shape: TrainingShape) -> float:
 
 
 def optimizer_bytes(spec: ModelSpec, shape: TrainingShape, device: Device) -> float:
-    """Optimizer state on the device. torch's Adam keeps two moments in the parameters' type."""
-    count = trainable_parameters(spec, shape)
-    if device == "cpu" or shape.optimizer.startswith("adamw_torch"):
-        return 2 * trainable_width(shape) * count
-    return (PAGED_SCALE_BYTES if shape.optimizer.startswith("paged") else EIGHT_BIT_STATE_BYTES) * count
+    """Optimizer state on the device. torch's Adam keeps two moments in the parameters' type, bitsandbytes' in 8
+    bits."""
+    if device == "cpu" or shape.optimizer in TORCH_OPTIMIZERS:
+        return 2 * trainable_width(shape) * trainable_parameters(spec, shape)
+    paged = shape.optimizer.startswith("paged")
+    total = 0.0
+    for elements, count in trainable_tensors(spec, shape):
+        if elements < SMALLEST_EIGHT_BIT:
+            total += 8.0 * elements * count
+        elif paged and elements >= SMALLEST_PAGED:
+            total += PAGED_SCALE_BYTES * elements * count
+        else:
+            total += EIGHT_BIT_STATE_BYTES * elements * count
+    return total
 
 
 def paged_bytes(spec: ModelSpec, shape: TrainingShape) -> float:
     """Optimizer state that may be pushed out to host RAM."""
-    return 2.0 * trainable_parameters(spec, shape) if shape.optimizer.startswith("paged") else 0.0
+    if not shape.optimizer.startswith("paged"):
+        return 0.0
+    return sum(2.0 * size * count for size, count in trainable_tensors(spec, shape) if size >= SMALLEST_PAGED)
 
 
 def step_temporary_bytes(spec: ModelSpec, shape: TrainingShape) -> float:

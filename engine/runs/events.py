@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -26,6 +27,7 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._torn = False
         self._sequence = _last_sequence(path)
         self._guard = threading.Lock()
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -43,8 +45,18 @@ class EventLog:
             event: Event = {"v": VERSION, "seq": self._sequence, "t": round(time.time(), 3),
                             "mono": round(time.monotonic(), 3), "type": kind, **plain}  # fmt: skip
             event, line = _fitted(event)
-            os.write(self._file, line)
+            self._append(line)
         return event
+
+    def _append(self, line: bytes) -> None:
+        """One write. A disk that fills up takes a part of a line: the next line must not be glued to it."""
+        if self._torn:
+            os.write(self._file, b"\n")
+            self._torn = False
+        written = os.write(self._file, line)
+        if written < len(line):
+            self._torn = True
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def sync(self) -> None:
         """Make what was written survive a power cut. A few milliseconds: for changes of state, not for steps."""

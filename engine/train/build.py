@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.utils.logging import disable_progress_bar
 
 from engine.runs.store import Run
 from engine.train import facts, load, memory, resume, surroundings
@@ -39,6 +40,7 @@ class Machinery:
 
 def build(inputs: Inputs, engine: Engine) -> Machinery:
     """Load the model and connect all parts. Raises UserError for whatever cannot be loaded or has changed."""
+    disable_progress_bar()  # it would draw into the log
     device = _choose_device(inputs.run, engine)
     recipe, data, start = inputs.recipe, inputs.data, inputs.start
     known = facts.make_facts(recipe, data.fingerprint, inputs.directory)

@@ -102,7 +102,7 @@ def evaluation_batches(rows: Sequence[Row], pad_token_id: int, size: int) -> Dat
         mask = torch.tensor([[1] * len(e["input_ids"]) + [0] * (width - len(e["input_ids"])) for e in chosen])
         return {"input_ids": ids, "labels": padded("labels", -100), "attention_mask": mask}
 
-    return DataLoader(examples, batch_size=size, shuffle=False, collate_fn=collate, generator=torch.Generator())  # type: ignore[arg-type]
+    return DataLoader(examples, batch_size=size, shuffle=False, collate_fn=collate, generator=torch.Generator())
 
 
 def split_batch(batch: Batch, parts: int) -> list[Batch]:

@@ -14,7 +14,8 @@ _WORDS = {
     errno.EROFS: "The disk has become read-only.",
     errno.EIO: "The disk reports an input/output error.",
 }
-_TORCH_WORDS = ("inline_container", "unexpected pos", "file write failed", "PytorchStreamWriter failed")
+_TORCH_WORDS = ("inline_container", "unexpected pos", "file write failed", "PytorchStreamWriter failed",
+                "iostream error")  # fmt: skip
 """What torch.save says when a write fails; the words disk and space do not occur in it."""
 MARGIN_BYTES = 64 << 20
 
@@ -48,18 +49,26 @@ def disk_trouble(error: BaseException) -> str:
 
     Python raises OSError with a number; torch and safetensors only have words.
     """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in _WORDS:
-            return _WORDS[seen.errno]
-        text = str(seen)
+    chain = _chain(error)
+    for link in chain:
+        if isinstance(link, OSError) and link.errno in _WORDS:
+            return _WORDS[link.errno]
         for number, words in _WORDS.items():
-            if f"os error {number}" in text or os.strerror(number) in text:
+            if f"os error {number}" in str(link) or os.strerror(number) in str(link):
                 return words
-        if any(words in text for words in _TORCH_WORDS):
-            return "The disk did not take what was written: it is most likely full."
-        seen = seen.__cause__ or seen.__context__
+    if any(words in str(link) for link in chain for words in _TORCH_WORDS):
+        return "The disk did not take what was written: it is most likely full."
     return ""
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and what led to it, newest first."""
+    found: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in found:
+        found.append(link)
+        link = link.__cause__ or link.__context__
+    return found
 
 
 def _size(count: int) -> str:

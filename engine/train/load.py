@@ -51,7 +51,7 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
         spare = [word for word in (*_PAD_WORDS, tokenizer.unk_token) if word in vocabulary and word not in taken]
         tokenizer.pad_token = spare[0] if spare else tokenizer.eos_token
     tokenizer.padding_side = "right"
-    return tokenizer  # type: ignore[no-any-return]
+    return tokenizer
 
 
 def load_model(directory: Path, recipe: Recipe, device: torch.device) -> PreTrainedModel:
@@ -77,7 +77,7 @@ def load_model(directory: Path, recipe: Recipe, device: torch.device) -> PreTrai
         what = f"The model cannot be loaded: {_first_line(error)}"
         raise UserError(what, str(directory), "Check that all files of the model are there and whole.") from error
     model.config.use_cache = False
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def four_bit(recipe: Recipe, directory: Path, device: torch.device) -> BitsAndBytesConfig | None:

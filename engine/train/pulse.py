@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -73,12 +74,16 @@ class Pulse(threading.Thread):
             selector.register(self._signals, selectors.EVENT_READ)
             next_beat = time.monotonic()
             while not self._ending.is_set():
-                if selector.select(POLL_SECONDS):
-                    self._read_signals()
-                self._read_requests()
-                if time.monotonic() >= next_beat:
-                    next_beat = time.monotonic() + BEAT_SECONDS
-                    self._beat()
+                try:
+                    if selector.select(POLL_SECONDS):
+                        self._read_signals()
+                    self._read_requests()
+                    if time.monotonic() >= next_beat:
+                        next_beat = time.monotonic() + BEAT_SECONDS
+                        self._beat()
+                except Exception:  # without this thread nobody could stop the run any more
+                    traceback.print_exc()
+                    time.sleep(POLL_SECONDS)
 
     def _beat(self) -> None:
         self.reporter.memory_bytes = self.memory_bytes()

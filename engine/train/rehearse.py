@@ -49,7 +49,8 @@ def rehearse(session: Session, trainer: Any, batches: Any, estimate: Callable[[i
     session.reporter.event(
         "rehearsal", durable=True, device=device.type, allocated_bytes=peak.allocated_bytes,
         reserved_bytes=peak.reserved_bytes, free_bytes=free_device_bytes(device),
-        estimate_bytes=estimate(rows_at_once, tokens), rows=rows, tokens=tokens, parts=trainer.parts, seconds=round(time.monotonic() - started, 3),
+        estimate_bytes=estimate(rows_at_once, tokens),
+        rows=rows, tokens=tokens, parts=trainer.parts, seconds=round(time.monotonic() - started, 3),
     )  # fmt: skip
 
 

@@ -34,6 +34,7 @@ class Reporter:
     """The voice of the engine. Every method may be called from any thread and never raises OSError."""
 
     def __init__(self, run: Run) -> None:
+        before = run.state()
         self.run = run
         self._guard = threading.Lock()
         self._log = EventLog(run.events_path)
@@ -50,7 +51,8 @@ class Reporter:
             "v": 1, "phase": "starting", "step": 0, "total_steps": 0, "epoch": 0.0, "loss": None, "eval_loss": None,
             "lr": None, "tokens_per_second": None, "elapsed_seconds": 0.0, "eta_seconds": None, "heartbeat": 0,
             "started": time.time(), "updated": time.time(), "stop_reason": None,
-            "memory_kills": memory_kills(), **identity(),
+            "memory_kills": memory_kills(), "start_step": 0,
+            "fruitless_starts": _fruitless_starts(before), **identity(),
         }  # fmt: skip
 
     @property
@@ -66,7 +68,7 @@ class Reporter:
     def go_on_from(self, step: int, elapsed_seconds: float) -> None:
         """Count on from what an earlier engine did."""
         self._elapsed_before = elapsed_seconds
-        self.state["step"] = step
+        self.state["step"] = self.state["start_step"] = step
 
     def tick(self) -> None:
         """Say that the main thread moves; the watchdog looks at this."""
@@ -144,6 +146,13 @@ class Reporter:
         with contextlib.suppress(OSError):
             self._ballast.unlink(missing_ok=True)
         self._log.close()
+
+
+def _fruitless_starts(before: dict[str, Any]) -> int:
+    """How many engines in a row were lost before they got further than where they had begun."""
+    if not before or before.get("stop_reason") or int(before.get("step") or 0) > int(before.get("start_step") or 0):
+        return 0
+    return int(before.get("fruitless_starts") or 0) + 1
 
 
 def _finite(value: Any) -> Any:

@@ -30,6 +30,9 @@ class OutOfMemory(Exception):
 class RunTrainer(SFTTrainer):  # type: ignore[misc]
     """One process, one device. Checkpoints, evaluation and events are the business of the callback beside it."""
 
+    data_collator: Any
+    current_gradient_accumulation_steps: int
+
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.model_accepts_loss_kwargs = True  # our loss divides by the tokens of the whole effective batch
@@ -84,7 +87,7 @@ class RunTrainer(SFTTrainer):  # type: ignore[misc]
 
     def _in_parts(self, model: Any, inputs: Batch, items: Any) -> torch.Tensor:
         if self.parts == 1:
-            return super().training_step(model, dict(inputs), items)  # type: ignore[no-any-return]
+            return super().training_step(model, dict(inputs), items)
         pieces = split_batch(inputs, self.parts)
         whole = self.current_gradient_accumulation_steps
         self.current_gradient_accumulation_steps = whole * len(pieces)

@@ -36,18 +36,24 @@ def write_training_state(trainer: Any, directory: Path, random_state: RandomStat
     """
     refuse_broken_weights(trainer.model)
     write_model(trainer.model, directory)
-    torch.save(trainer.optimizer.state_dict(), directory / "optimizer.pt")
+    _write(trainer.optimizer.state_dict(), directory / "optimizer.pt")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch reminds of saving the optimizer, which we just did
-        torch.save(trainer.lr_scheduler.state_dict(), directory / "scheduler.pt")
+        _write(trainer.lr_scheduler.state_dict(), directory / "scheduler.pt")
     scaler = getattr(trainer.accelerator, "scaler", None)
     if scaler is not None:
-        torch.save(scaler.state_dict(), directory / "scaler.pt")
-    torch.save(random_state, directory / "rng_state.pth")
+        _write(scaler.state_dict(), directory / "scaler.pt")
+    _write(random_state, directory / "rng_state.pth")
     state = trainer.state
     del state.log_history[:-LOG_ENTRIES_KEPT]
     state.save_to_json(str(directory / "trainer_state.json"))
     (directory / PROGRESS).write_text(json.dumps(progress.as_dict(), indent=1))
+
+
+def _write(document: Any, path: Path) -> None:
+    """torch.save through a file of Python's: given a path, torch hides the reason when the disk refuses."""
+    with path.open("wb") as stream:
+        torch.save(document, stream)
 
 
 def write_model(model: Any, directory: Path) -> None:

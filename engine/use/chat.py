@@ -17,7 +17,7 @@ from typing import Any
 from engine.errors import UserError
 from engine.use.finished import open_result
 from engine.use.generate import Sampling, TextStream, Writer
-from engine.use.load import SIDES, Pair, Side
+from engine.use.load import SIDES, Pair, Side, gpu_note
 from engine.use.prompts import Prompts, turns_of
 
 Emit = Callable[[dict[str, Any]], None]
@@ -113,19 +113,20 @@ def _number(request: Mapping[str, Any], name: str, default: float, low: float, h
     return value
 
 
-def sides_of(request: Mapping[str, Any]) -> list[Side]:
-    """The sides that a request asks: `which` is base, tuned or both. Raises UserError for anything else."""
+def sides_of(request: Mapping[str, Any], known: Sequence[Side] = SIDES) -> list[Side]:
+    """Who is asked: `which` is base, tuned, both, the name of an added adapter, or a list of names."""
     which = request.get("which", "both")
-    if which not in {*SIDES, "both"}:
-        raise UserError(f"which is {which!r}.", "which", "Use base, tuned or both.")
-    return [side for side in SIDES if which in {side, "both"}]
+    wanted = list(SIDES) if which == "both" else which if isinstance(which, list) else [which]
+    if not wanted or any(side not in known for side in wanted):
+        raise UserError(f"which is {which!r}.", "which", f"Use both, or one or more of: {', '.join(known)}.")
+    return list(dict.fromkeys(wanted))
 
 
 def ask(
     chat: Chat, request: Mapping[str, Any], on_text: OnText, stopped: Callable[[], bool] = lambda: False
 ) -> dict[str, Any]:
     """Answer one request (the fields of a chat line). `base_turns` may give the base its own conversation."""
-    sides = sides_of(request)
+    sides = sides_of(request, chat.pair.sides)
     own = turns_of(dict(request))
     turns: dict[Side, Sequence[tuple[str, str]]] = dict.fromkeys(sides, own)
     if "base" in sides and request.get("base_turns") is not None:
@@ -186,28 +187,46 @@ class _Inbox:
         return request
 
 
+def _reply(chat: Chat, line: dict[str, Any], emit: Emit, stopped: Callable[[], bool]) -> dict[str, Any]:
+    """The answer to one line: an adapter added or combined, or a question answered."""
+    if isinstance(line.get("add"), dict):
+        wanted = line["add"]
+        other = open_result(str(wanted.get("run") or chat.result.run.path), str(wanted.get("checkpoint") or ""))
+        chat.pair.add(str(wanted.get("name", "")), other)
+        return {"adapters": chat.pair.sides}
+    if isinstance(line.get("combine"), dict):
+        weights = line["combine"].get("weights")
+        if not isinstance(weights, dict) or not all(isinstance(value, int | float) for value in weights.values()):
+            raise UserError("A combination needs a weight for every adapter.", "weights", "Give names with numbers.")
+        chat.pair.combine(str(line["combine"].get("name", "")), {name: float(value) for name, value in weights.items()})
+        return {"adapters": chat.pair.sides}
+    reply = ask(chat, line, lambda side, text: emit({"token": {"which": side, "text": text}}), stopped)
+    return {"reply": reply | ({"id": line["id"]} if "id" in line else {})}
+
+
 def job(request: dict[str, Any], emit: Emit, requests: Iterator[dict[str, Any]]) -> dict[str, Any]:
     """First request {"run": dir, "checkpoint": name or absent}; it may already hold a prompt.
 
     Emits {"progress": {...}} while loading, {"ready": {...}} once, then for each question {"token": {"which", "text"}}
     lines and one {"reply": {...}}, or {"error": {...}} for a question that cannot be answered; the chat goes on.
+    {"add": {"name", "run" or "checkpoint"}} loads another adapter and {"combine": {"name", "weights": {name: number}}}
+    makes one from several; both answer {"adapters": [names]}.
     """
     inbox = _Inbox(requests)
     emit({"progress": {"phase": "loading model", "detail": "the base model and what was trained on it"}})
+    note = gpu_note()
     chat = Chat(str(request.get("run", "")), str(request.get("checkpoint") or ""))
-    emit({"ready": chat.describe()})
+    emit({"ready": {**chat.describe(), "notes": [note] if note else []}})
     answered = 0
-    question: dict[str, Any] | None = request if "prompt" in request or "turns" in request else inbox.next()
-    while question is not None:
+    line: dict[str, Any] | None = request if "prompt" in request or "turns" in request else inbox.next()
+    while line is not None:
         try:
-            reply = ask(
-                chat, question, lambda side, text: emit({"token": {"which": side, "text": text}}), inbox.stopped
-            )
-            emit({"reply": {**reply, **({"id": question["id"]} if "id" in question else {})}})
-            answered += 1
+            said = _reply(chat, line, emit, inbox.stopped)
+            answered += "reply" in said
+            emit(said)
         except UserError as error:
             emit({"error": error.as_dict()})
-        question = inbox.next()
+        line = inbox.next()
     if inbox.failure is not None:
         raise inbox.failure
     return {"answered": answered}

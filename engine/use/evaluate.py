@@ -6,27 +6,27 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from engine.data.prepare import load_examples
 from engine.errors import UserError
 from engine.runs.files import write_atomic
 from engine.use.finished import Result, open_result
-from engine.use.generate import answer_greedily, without_gradients
+from engine.use.generate import answer_greedily
+from engine.use.held_out import RowLosses, held_out_losses
 from engine.use.load import SIDES, Pair, Side
 from engine.use.prompts import Prompts
-from engine.use.scores import Task, score_answers, task_of
+from engine.use.scores import Scores, Task, score_answers, task_of
+from engine.use.verdict import Sameness, loss_difference, sentences, share_difference
 
 Emit = Callable[[dict[str, Any]], None]
 
 ANSWER_ROWS = 200
 """Rows that are answered when the request does not say how many: enough for an interval of a few per cent."""
 ANSWER_TOKENS_LIMIT = 512
-LOSS_BATCH_TOKENS = 4096
 
 
 class _Held:
@@ -68,23 +68,64 @@ def evaluate_run(run: Path | str, emit: Emit, rows: int = 0, checkpoint: str = "
         "answered_rows": 0 if task == "text" else len(asked),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    document["sides"] = {side: _measure(side, pair, prompts, held, asked, task, emit) for side in SIDES}
+    measured = {side: _measure(side, pair, prompts, held, asked, task, emit) for side in SIDES}
+    document["sides"] = {side: made.figures for side, made in measured.items()}
+    document |= _comparison(measured["base"], measured["tuned"], result)
     write_atomic(result.run.path / "evaluation.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     return document
 
 
-def _measure(side: Side, pair: Pair, prompts: Prompts, held: _Held, asked: Sequence[Any], task: Task,
-             emit: Emit) -> dict[str, Any]:  # fmt: skip
+@dataclass(frozen=True)
+class _Measured:
+    """One side: its figures, and what is needed row by row to compare it with the other side."""
+
+    figures: dict[str, Any]
+    losses: RowLosses
+    flags: dict[str, list[bool]]
+    answers: list[str]
+
+
+def _measure(
+    side: Side, pair: Pair, prompts: Prompts, held: _Held, asked: Sequence[Any], task: Task, emit: Emit
+) -> _Measured:
     started = time.monotonic()
+    scores, answers = Scores({}, {}), []
     with pair.switched(side) as model:
-        loss, tokens = held_out_loss(model, held.rendered, prompts.pad_id, _reporter(emit, side, "loss"))
-        figures: dict[str, Any] = {"loss": loss, "perplexity": math.exp(min(loss, 700.0)), "tokens": tokens}
+        losses = held_out_losses(model, held.rendered, prompts.pad_id, _reporter(emit, side, "loss"))
         if task != "text" and asked:
             answers = _answers(model, prompts, asked, pair.context_tokens(), _reporter(emit, side, "answers"))
-            expected = [example.expected for example in asked]
-            figures |= score_answers(task, answers, expected)
-            figures["examples"] = _sample(asked, answers)
-    return {**figures, "seconds": round(time.monotonic() - started, 2)}
+            scores = score_answers(task, answers, [example.expected for example in asked])
+    figures: dict[str, Any] = {"loss": losses.mean, "perplexity": math.exp(min(losses.mean, 700.0))}
+    figures |= {"tokens": sum(losses.tokens)}
+    figures |= {**scores.figures, "examples": _sample(asked, answers), "seconds": round(time.monotonic() - started, 2)}
+    return _Measured(figures, losses, scores.flags, answers)
+
+
+def _comparison(base: _Measured, tuned: _Measured, result: Result) -> dict[str, Any]:
+    """What changed, with intervals, in figures and in sentences."""
+    differences = {"loss": loss_difference(base.losses.sums, tuned.losses.sums, base.losses.tokens)}
+    differences |= {name: share_difference(base.flags[name], tuned.flags[name]) for name in tuned.flags}
+    rows = zip(base.losses.sums, tuned.losses.sums, base.losses.tokens, strict=True)
+    same = Sameness(
+        largest_weight=largest_adapter_weight(result) if result.is_adapter else None,
+        same_answers=sum(a == b for a, b in zip(base.answers, tuned.answers, strict=True)),
+        answers=len(tuned.answers),
+        largest_row_change=max((abs(b - a) / count for a, b, count in rows if count), default=0.0),
+    )
+    return {
+        "differences": {name: difference.as_dict() for name, difference in differences.items()},
+        "sentences": sentences(differences, base.figures, tuned.figures),
+        "answers_as_before": same.reason(),
+    }
+
+
+def largest_adapter_weight(result: Result) -> float:
+    """The largest absolute value in the adapter's B matrices, which begin at zero; 0 means that nothing was learned."""
+    from safetensors import safe_open
+
+    with safe_open(result.weights / "adapter_model.safetensors", "pt") as weights:
+        names = [name for name in weights.keys() if "lora_B" in name or "lora_embedding_B" in name]  # noqa: SIM118
+        return max((float(weights.get_tensor(name).abs().max()) for name in names), default=math.inf)
 
 
 def _reporter(emit: Emit, side: Side, what: str) -> Callable[[int, int], None]:
@@ -92,41 +133,6 @@ def _reporter(emit: Emit, side: Side, what: str) -> Callable[[int, int], None]:
         emit({"progress": {"phase": "evaluating", "detail": f"{side}: {what}", "done": done, "total": total}})
 
     return report
-
-
-@without_gradients
-def held_out_loss(
-    model: Any, rows: Sequence[Any], pad_id: int, report: Callable[[int, int], None]
-) -> tuple[float, int]:
-    """Mean negative log-likelihood (nats) per trained token over all rows, and the number of such tokens.
-
-    Every token counts the same, so the figure does not depend on how rows are put into batches.
-    """
-    total, count, done = 0.0, 0, 0
-    for batch in _batches(rows):
-        width = max(len(row.input_ids) for row in batch)
-        ids = torch.tensor([[*row.input_ids, *[pad_id] * (width - len(row.input_ids))] for row in batch])
-        labels = torch.tensor([[*row.labels, *[-100] * (width - len(row.labels))] for row in batch])
-        mask = torch.tensor([[1] * len(row.input_ids) + [0] * (width - len(row.input_ids)) for row in batch])
-        logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False).logits
-        wanted = labels[:, 1:].to(logits.device)
-        kept = wanted != -100
-        losses = torch.nn.functional.cross_entropy(logits[:, :-1][kept].float(), wanted[kept], reduction="sum")
-        total, count, done = total + losses.item(), count + int(kept.sum()), done + len(batch)
-        report(done, len(rows))
-    return (total / count if count else float("nan")), count
-
-
-def _batches(rows: Sequence[Any]) -> Iterator[list[Any]]:
-    """Rows of like length together, at most LOSS_BATCH_TOKENS padded tokens in a batch."""
-    batch: list[Any] = []
-    for row in sorted(rows, key=lambda row: len(row.input_ids)):
-        if batch and (len(batch) + 1) * len(row.input_ids) > LOSS_BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
 
 
 def _answers(

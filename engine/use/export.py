@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
-from engine.use.finished import Result, open_result
+from engine.runs.store import Run
+from engine.use.finished import Result, base_of, open_result
 from engine.use.gguf import export_gguf
+from engine.use.gguf_support import support_of
 from engine.use.merge import Into, merge_run
 from engine.use.ollama import OllamaOptions, converter_note, plan_ollama, write_modelfile
 from engine.use.ollama_create import hand_over
 from engine.use.prompts import Prompts
+from engine.use.publish import export_hub
+from engine.use.script import export_script
 
 Emit = Callable[[dict[str, Any]], None]
 Export = Callable[[Result, Path, Emit, dict[str, Any]], dict[str, Any]]
@@ -23,18 +27,35 @@ def export_run(run: Path | str, to: str, out: Path | str | None, emit: Emit, **o
 
     `out` is the output directory, by default <run>/exports/<to>. Options: checkpoint, dtype (bf16, fp16, fp32),
     into ("trained", "original"); for Ollama and GGUF also name, system, context_tokens, greedy, create (make the
-    model in a running Ollama); for GGUF also those of `engine.use.gguf.export_gguf`.
+    model in a running Ollama); for GGUF also those of `engine.use.gguf.export_gguf`, for the Hub those of
+    `engine.use.publish.export_hub`. "script" takes no options, and "support" no run but
+    `model` and `revision`: it says which programs can read such a model, before anything is trained.
     Returns what the job replies. Raises UserError.
     """
-    if to not in EXPORTS:
-        raise UserError(f"There is no export called {to!r}.", "to", f"Use one of: {', '.join(EXPORTS)}.")
+    kinds = (*EXPORTS, "script", "support")
+    if to not in kinds:
+        raise UserError(f"There is no export called {to!r}.", "to", f"Use one of: {', '.join(kinds)}.")
+    if to == "support":
+        return {"to": "support", **support_of(str(options.get("model") or ""), str(options.get("revision") or ""))}
+    if to == "script":
+        return _script(Run(Path(run).expanduser().absolute()), out, emit)
     result = open_result(run, str(options.get("checkpoint") or ""))
     target = Path(out).expanduser().absolute() if out else result.run.exports_dir / to
     return EXPORTS[to](result, target, emit, options)
 
 
+def _script(run: Run, out: Path | str | None, emit: Emit) -> dict[str, Any]:
+    """A run needs no result for this: what it does is in its recipe."""
+    if not run.recipe_path.is_file():
+        raise UserError("This folder holds no run.", str(run.path), "Give the name of a run: tunewright runs.")
+    base, source = base_of(run)
+    target = Path(out).expanduser().absolute() if out else run.exports_dir / "script"
+    return export_script(run, base, source, target, emit)
+
+
 def _merged(result: Result, out: Path, emit: Emit, options: dict[str, Any]) -> dict[str, Any]:
-    return {"to": "merged", **merge_run(result, out, emit, _into(options), str(options.get("dtype") or ""))}
+    merged = merge_run(result, out, emit, _into(options), str(options.get("dtype") or ""))
+    return {"to": "merged", **merged, "commands": [["vllm", "serve", str(out)]]}
 
 
 def _into(options: dict[str, Any]) -> Into:
@@ -63,6 +84,7 @@ EXPORTS: dict[str, Export] = {
     "merged": _merged,
     "ollama": _ollama,
     "gguf": export_gguf,
+    "hub": export_hub,
 }
 
 

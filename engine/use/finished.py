@@ -66,6 +66,12 @@ def open_result(run_directory: Path | str, checkpoint: str = "") -> Result:
     )
 
 
+def base_of(run: Run) -> tuple[Path, str]:
+    """The base model of a run that may have no result yet: its directory, and its name in the recipe."""
+    recipe = run.recipe()
+    return _base_directory(read_json(run.result_dir / "result.json"), recipe), recipe.model.source
+
+
 def _facts(run: Run, from_checkpoint: bool) -> dict[str, Any]:
     facts = read_json(run.result_dir / "result.json")
     if facts or from_checkpoint:

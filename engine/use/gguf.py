@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -15,14 +14,14 @@ from typing import Any
 
 from engine.errors import UserError
 from engine.use.finished import Result
-from engine.use.gguf_check import compare_with_python
+from engine.use.gguf_check import compare_with_python, python_with_llama_cpp
 from engine.use.gguf_support import gguf_support
 from engine.use.gguf_tools import ADAPTER_SCRIPT, SCRIPT, converter
-from engine.use.merge import merge_run
+from engine.use.merge import merge_run, needed_bytes
 from engine.use.ollama import OllamaOptions, plan_ollama, write_modelfile
 from engine.use.ollama_create import hand_over
 from engine.use.prompts import Prompts
-from engine.use.staging import MARK, staged
+from engine.use.staging import MARK, check_room, staged
 
 Emit = Callable[[dict[str, Any]], None]
 Quantizer = Callable[[Path, Path, str, Emit], None]
@@ -53,6 +52,7 @@ def export_gguf(result: Result, out: Path, emit: Emit, options: dict[str, Any]) 
     prompts = Prompts.of(result)
     plan = plan_ollama(prompts, OllamaOptions.of(options, result.run.name), weights_hold_template=True)
     name = f"{result.run.name}-{kind}.gguf"
+    check_room(out, 2 * needed_bytes(result, 4 if kind == "f32" else 2))  # the merged model and the file
     with staged(out) as stage:
         merged, check = _write(result, prompts, stage, kind, tools, quantizer, emit)
         modelfile = plan.modelfile(f"./{name}", stage / "merged")
@@ -65,7 +65,8 @@ def export_gguf(result: Result, out: Path, emit: Emit, options: dict[str, Any]) 
     handed = hand_over(result, prompts, plan, modelfile, out, emit)
     notes += handed.pop("ollama_notes")
     size = (out / name).stat().st_size
-    return {**facts, "to": "gguf", "out": str(out), "file": str(out / name), "bytes": size, **handed, "notes": notes}
+    return {**facts, "to": "gguf", "out": str(out), "file": str(out / name), "bytes": size, **handed, "notes": notes,
+            "commands": [*handed["commands"], ["llama-server", "-m", str(out / name)]]}  # fmt: skip
 
 
 def _write(
@@ -142,7 +143,7 @@ def _quantizer(kind: str) -> Quantizer | None:
         return None
     if shutil.which("llama-quantize"):
         return _quantize_by_program
-    if importlib.util.find_spec("llama_cpp"):
+    if python_with_llama_cpp():
         return _quantize_by_library
     fix = "Install llama.cpp (llama-quantize) or: pip install llama-cpp-python. Or use q8_0, which needs neither."
     raise UserError(f"The type {kind} needs llama.cpp's quantizer, which is not on this machine.", "type", fix)
@@ -153,8 +154,8 @@ def _quantize_by_program(source: Path, target: Path, kind: str, emit: Emit) -> N
 
 
 def _quantize_by_library(source: Path, target: Path, kind: str, emit: Emit) -> None:
-    _quantize([sys.executable, "-P", str(Path(__file__).with_name("gguf_quantize.py")), str(source), str(target), kind],
-              kind, emit)  # fmt: skip
+    script = str(Path(__file__).with_name("gguf_quantize.py"))
+    _quantize([python_with_llama_cpp() or sys.executable, "-P", script, str(source), str(target), kind], kind, emit)
 
 
 def _quantize(command: Sequence[str], kind: str, emit: Emit) -> None:

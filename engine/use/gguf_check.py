@@ -32,7 +32,7 @@ def compare_with_python(file: Path, merged: Path, prompts: Prompts) -> dict[str,
     Returns {"checked": False, "reason"} where llama-cpp-python is not installed, else {"checked": True,
     "same_tokens", "largest_difference", "largest_logit", "same_answers", "questions"} (counts and logits).
     """
-    python = _python_with_llama_cpp()
+    python = python_with_llama_cpp()
     if python is None:
         return {"checked": False, "reason": "llama-cpp-python is not installed, so the file was not loaded."}
     texts = [prompts.text([("user", question)]) for question in QUESTIONS]
@@ -64,7 +64,7 @@ def _compare(probes: list[dict[str, Any]], merged: Path, texts: list[str], promp
     }
 
 
-def _python_with_llama_cpp() -> str | None:
+def python_with_llama_cpp() -> str | None:
     """An interpreter that can import llama_cpp: this one, or the one named by $TUNEWRIGHT_LLAMA_CPP_PYTHON."""
     other = os.environ.get("TUNEWRIGHT_LLAMA_CPP_PYTHON", "")
     if other:

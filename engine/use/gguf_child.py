@@ -8,6 +8,7 @@ that, found from the rules in tokenizer.json (`engine.use.gguf_support`). It is 
 from __future__ import annotations
 
 import importlib.util
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ def main(arguments: list[str]) -> None:
     sys.path[:0] = [str(folder), str(folder / "gguf-py")]
     _look_before_importing_sentencepiece()
     _name_unknown_tokenizers(pre)
+    _score_tokens_by_merge_order()
     sys.argv = [script, *rest]
     runpy.run_path(str(folder / script), run_name="__main__")
 
@@ -53,6 +55,35 @@ def _name_unknown_tokenizers(pre: str) -> None:
             return pre
 
     TextModel.get_vocab_base_pre = named
+
+
+def _score_tokens_by_merge_order() -> None:
+    """Give the tokens of a SentencePiece vocabulary the order in which tokenizer.json merges them.
+
+    llama.cpp joins the pair whose token has the highest score. The converter writes one score for all tokens when
+    there is no tokenizer.model, so that llama.cpp would join in any order and split some texts differently.
+    """
+    try:
+        from gguf.vocab import LlamaHfVocab  # type: ignore[import-not-found]
+    except ImportError:
+        return
+
+    def score(self: Any, token_id: int) -> float:
+        if not hasattr(self, "scores_by_merge"):
+            model = json.loads(self.tokenizer.backend_tokenizer.to_str())["model"]
+            self.scores_by_merge = merge_scores(model["merges"], model["vocab"])
+        return float(self.scores_by_merge.get(token_id, -1e6))
+
+    LlamaHfVocab.get_token_score = score
+
+
+def merge_scores(merges: list[Any], vocabulary: dict[str, int]) -> dict[int, float]:
+    """Minus the place of the first merge that makes a token, by token id; merges are pairs or "left right"."""
+    scores: dict[int, float] = {}
+    for place, merge in enumerate(merges):
+        left, right = merge.split(" ") if isinstance(merge, str) else merge
+        scores.setdefault(vocabulary[left + right], -float(place))
+    return scores
 
 
 if __name__ == "__main__":

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from engine.errors import UserError
 from engine.use.finished import Result
 
-Side = Literal["base", "tuned"]
+Side = str
+"""Who answers: "base", "tuned", or the name of an adapter that was added."""
 SIDES: tuple[Side, Side] = ("base", "tuned")
+
+
+def _peft_name(side: Side) -> str:
+    """The adapter's name inside peft: its own word for the first, and one that is no attribute of a torch module."""
+    return "default" if side == "tuned" else f"added_{side}"
+
 
 
 def quiet_libraries() -> None:
@@ -23,6 +31,18 @@ def quiet_libraries() -> None:
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+
+
+def gpu_note() -> str:
+    """A sentence when something else fills most of the GPU, so that loading may fail and answers be slow."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return ""
+    free, total = torch.cuda.mem_get_info()
+    if free > total / 2:
+        return ""
+    return f"The GPU is busy: {free / 1e9:.1f} of {total / 1e9:.1f} GB are free. A run may be training on it."
 
 
 def device_name() -> str:
@@ -105,10 +125,55 @@ class Pair:
 
     @contextlib.contextmanager
     def switched(self, side: Side) -> Iterator[Any]:
-        """The model of `side`, ready to run inside the block."""
+        """The model of `side`, ready to run inside the block. Switching takes about a millisecond."""
         model = self.model(side)
-        with model.disable_adapter() if side == "base" and self.shares_one_model else contextlib.nullcontext():
+        if not self.shares_one_model:
             yield model
+        elif side == "base":
+            with model.disable_adapter():
+                yield model
+        else:
+            if model.active_adapter != _peft_name(side):
+                model.set_adapter(_peft_name(side))
+            yield model
+
+    @property
+    def sides(self) -> list[Side]:
+        """Everybody who can answer."""
+        return [*SIDES, *(name for name in self._models if name not in SIDES)]
+
+    def add(self, name: str, other: Result) -> None:
+        """Load the adapter of another result (or checkpoint) beside the first. Raises UserError when it cannot fit."""
+        self._refuse_name(name)
+        if not (self.shares_one_model and other.is_adapter) or (other.method, other.base) != (
+            self.result.method,
+            self.result.base,
+        ):
+            what = f"The adapter of {other.run.name} was not trained on the same base in the same way."
+            raise UserError(what, str(other.weights), "Compare adapters of one base model and one method.")
+        try:
+            self._models["tuned"].load_adapter(str(other.weights), adapter_name=_peft_name(name))
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            what = f"The adapter does not load: {_first_line(error)}"
+            raise UserError(what, str(other.weights), "Use another one.", exit_code=1) from error
+        self._models[name] = self._models["tuned"].eval()
+
+    def combine(self, name: str, weights: dict[Side, float]) -> None:
+        """A new adapter from several, each with its weight: exact, since their ranks are put side by side."""
+        self._refuse_name(name)
+        unknown = [side for side in weights if side == "base" or side not in self._models]
+        if unknown or len(weights) < 2 or not self.shares_one_model:
+            fix = f"Name at least two of: {', '.join(side for side in self.sides if side != 'base')}."
+            raise UserError("These adapters cannot be combined.", ", ".join(weights), fix)
+        names = [_peft_name(side) for side in weights]
+        model = self._models["tuned"]
+        model.add_weighted_adapter(names, list(weights.values()), _peft_name(name), combination_type="cat")
+        self._models[name] = model.eval()
+
+    def _refuse_name(self, name: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][\w-]{0,31}", name) or name in {*self._models, "both"}:
+            fix = "Use letters, digits, dashes and underscores, and a name that is not taken."
+            raise UserError(f"{name!r} cannot be the name of an adapter here.", "name", fix)
 
     def context_tokens(self) -> int:
         """The longest sequence that the model takes, in tokens."""

@@ -70,7 +70,7 @@ def merge_run(result: Result, out: Path, emit: Emit, into: Into = "trained", dty
     Returns {"out", "bytes", "dtype", "into", "agreement": {...}, "notes": [...], ...}. Raises UserError.
     """
     prompts = Prompts.of(result)
-    check_room(out, _needed_bytes(result))
+    check_room(out, needed_bytes(result, 4 if dtype == "fp32" else 2))
     ids = probe_ids(prompts)
     with staged(out) as stage:
         emit({"progress": {"phase": "loading model", "detail": "what was trained"}})
@@ -131,13 +131,13 @@ def _dtype(model: Any, wanted: str) -> str:
     return "fp16" if model.dtype == torch.float16 else "bf16"
 
 
-def _needed_bytes(result: Result) -> int:
-    """Two bytes for every parameter; counted from the size of the stored weights and their own width."""
+def needed_bytes(result: Result, bytes_per_weight: int = 2) -> int:
+    """Disk room for the whole model, counted from the size of the stored weights and their own width."""
     folder = result.base if result.is_adapter else result.weights
     stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     width = 4 if str(config.get("dtype") or config.get("torch_dtype")) in {"float32", "None"} else 2
-    return stored * 2 // width
+    return stored * bytes_per_weight // width
 
 
 def probe_ids(prompts: Prompts) -> list[list[int]]:

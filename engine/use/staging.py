@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -40,6 +41,10 @@ def staged(target: Path) -> Iterator[Path]:
             _replace(stage, target)
         except OSError as error:
             raise _failed(error, target) from error
+        except Exception as error:
+            if "No space left on device" not in str(error):  # safetensors says it in an error of its own
+                raise
+            raise _failed(OSError(errno.ENOSPC, "No space left on device"), target) from error
         finally:
             shutil.rmtree(stage, ignore_errors=True)
 
@@ -141,7 +146,8 @@ def _replace(stage: Path, target: Path) -> None:
 
 
 def _failed(error: OSError, target: Path) -> UserError:
-    fix = "Make room, or choose another folder with --out." if error.errno == 28 else "Check the folder's permissions."
+    is_full = error.errno == errno.ENOSPC
+    fix = "Make room, or choose another folder with --out." if is_full else "Check the folder's permissions."
     return UserError(f"The export cannot be written: {error.strerror or error}.", str(target), fix, exit_code=1)
 
 

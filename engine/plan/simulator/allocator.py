@@ -1,6 +1,7 @@
 """A replica of torch's CUDA caching allocator: what it reserves for a run's requests, and the least it can live with.
 
-Follows c10/cuda/CUDACachingAllocator.cpp (torch 2.13) at its default settings on one stream: sizes in steps of 512 bytes;
+Follows c10/cuda/CUDACachingAllocator.cpp (torch 2.13) at its default settings on one stream: sizes in steps of 512
+bytes;
 requests up to 1 MiB from segments of 2 MiB, up to 10 MiB from segments of 20 MiB, larger ones in steps of 2 MiB; the
 smallest free block that fits; a large block is split only when more than 1 MiB would remain; free neighbours merge.
 """
@@ -135,11 +136,16 @@ class CachingAllocator:
             self._blocks[gone.following].previous = address
 
 
-def replay(trace: Trace, capacity: int | None = None) -> CachingAllocator:
-    """Serve a recorded run again. Raises OutOfMemory when it does not fit into `capacity`."""
+def replay(trace: Trace, capacity: int | None = None, loaded: int = 0) -> CachingAllocator:
+    """Serve a recorded run again; the peak of what is allocated counts from entry `loaded` of the trace on.
+
+    Raises OutOfMemory when it does not fit into `capacity`.
+    """
     allocator = CachingAllocator(capacity)
     places: dict[int, int] = {}
-    for number, size in trace:
+    for index, (number, size) in enumerate(trace):
+        if index == loaded:
+            allocator.peak_allocated = allocator.allocated
         if size < 0:
             allocator.release(places.pop(number))
         else:

@@ -16,7 +16,8 @@ ADAPTER_MARK = "lora_"
 
 @dataclass
 class Built:
-    """`parameters` are (name, parameter) without duplicates; `quantized` maps a parameter's id to its quantization state."""
+    """`parameters` are (name, parameter) without duplicates; `quantized` maps a parameter's id to its quantization
+    state."""
 
     model: Any
     parameters: list[tuple[str, nn.Parameter]]
@@ -140,15 +141,16 @@ def _four_bit(linear: Any, request: Simulation, quantized: dict[int, Any], books
     new.quant_storage, new.support_avx512bf16_for_cpu = torch.uint8, False
     packed = nn.Parameter(torch.empty((weight.numel() + 1) // 2, 1, dtype=torch.uint8), requires_grad=False)
     state = _quantization_state(weight, request.double_quantization, books)
-    packed.quant_state, packed.quant_type = state, "nf4"  # type: ignore[attr-defined]
-    packed.compress_statistics, packed.bnb_quantized, packed.blocksize = request.double_quantization, True, 64  # type: ignore[attr-defined]
+    packed.quant_state, packed.quant_type = state, "nf4"
+    packed.compress_statistics, packed.bnb_quantized, packed.blocksize = request.double_quantization, True, 64
     new.weight = packed
     quantized[id(packed)] = state
-    return new  # type: ignore[no-any-return]
+    return new
 
 
 def _quantization_state(weight: torch.Tensor, double: bool, books: dict[str, torch.Tensor]) -> Any:
-    """What Params4bit keeps per weight: one scale per 64 elements, in 8 bits with a second level per 256 when doubled."""
+    """What Params4bit keeps per weight: one scale per 64 elements, in 8 bits with a second level per 256 when
+    doubled."""
     import bitsandbytes.functional as functional
 
     blocks = -(-weight.numel() // 64)

@@ -2,9 +2,10 @@
 
     python -m engine.plan.simulator.compile [FAMILY ...]
 
-For each family, method and way of computing, probes of three, four and five layers are followed; a moment is kept when
+For each family, method and way of computing, probes of two, three and four layers are followed; a moment is kept when
 all three agree on the operation and its live bytes are linear in the number of layers. Of the moments only those are
-written that are the largest for some model of realistic sizes. Result: assets/plan/FAMILY.json.
+written that are needed to come within 0.1 % of the largest for models of realistic sizes. Result:
+assets/plan/FAMILY.json.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ from engine.plan.simulator.request import Simulation
 from engine.plan.simulator.structures import STRUCTURES, Structure, probe_config
 from engine.plan.simulator.symbolic import Live, SymbolicTracker
 from engine.plan.simulator.symbols import Probe, make_probe
-from engine.plan.table import TABLE_DIRECTORY, values_of
+from engine.plan.table import TABLE_DIRECTORY, monomial, table_key, values_of
 
-LAYERS = (3, 4, 5)
+LAYERS = (2, 3, 4)
 PRECISIONS = (("cuda", "bf16"), ("cpu", "fp32"))
 PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes")
 SAMPLES = 3000
+ENOUGH = 0.999  # a moment this near to the largest stands for it
 Moment = tuple[str, Live, Live]
-"""Phase, live set at three layers, and what each further layer adds."""
+"""Phase, live set at two layers, and what each further layer adds."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +50,7 @@ class Variant:
 
     @property
     def key(self) -> str:
-        return table_key(self)
-
-
-def table_key(variant: Variant) -> str:
-    """The name under which a table is kept."""
-    kept = "checkpointing" if variant.checkpointing else "keeping"
-    head = ("tied" if variant.tied else "untied") if variant.method == "full" else "any"
-    mask = "masked" if variant.masked else "plain"
-    return f"{variant.method}-{head}-{variant.device}-{variant.precision}-{kept}-{mask}"
+        return table_key(self.method, self.tied, self.device, self.precision, self.checkpointing, self.masked)
 
 
 def variants(structure: Structure) -> Iterator[Variant]:
@@ -79,9 +73,9 @@ def follow_probe(structure: Structure, variant: Variant, probe: Probe, layers: i
         variant.precision,
     )  # fmt: skip
     request = Simulation(
-        probe_config(structure, probe, layers, variant.tied), shape, device="cpu" if variant.device == "cpu" else "cuda",
-        capability=(8, 0) if variant.precision != "fp16" else (7, 5), attention=structure.attention,
-        padded=variant.masked,
+        probe_config(structure, probe, layers, variant.tied), shape,
+        device="cpu" if variant.device == "cpu" else "cuda", attention=structure.attention, padded=variant.masked,
+        capability=(8, 0) if variant.precision != "fp16" else (7, 5),
     )  # fmt: skip
     tracker = SymbolicTracker(request, probe)
     follow(request, tracker)
@@ -129,36 +123,40 @@ def realistic_sizes(structure: Structure, masked: bool, seed: int = 1) -> list[d
         inner = int(hidden * draw.choice([1.0, 2.0, 2.7, 3.5, 4.0, 5.3, 8.0]))
         batch = draw.choice([1, 2, 4, 8, 16, 32]) if masked else 1
         length = int(2 ** draw.uniform(4, 14 if batch < 8 else 11))
-        sizes = values_of(
-            hidden, inner, heads, keys, head, int(head * structure.rotary_share), draw.choice([512, 1536, 32000, 50304, 128256, 256000]),
-            batch, length, draw.choice([1, 8, 16, 64, 128]),
-        )  # fmt: skip
+        vocab, rotary = draw.choice([512, 1536, 32000, 50304, 128256, 256000]), int(head * structure.rotary_share)
+        rank = draw.choice([1, 8, 16, 64, 128])
+        sizes = values_of(hidden, inner, heads, keys, head, rotary, vocab, batch, length, rank)
         found.append(sizes | {"L": float(draw.choice([1, 2, 4, 5, 12, 16, 24, 32, 48, 80]))})
     return found
 
 
 def choose(structure: Structure, variant: Variant, moments: list[Moment]) -> list[Moment]:
-    """The moments that are the largest for some sizes, with the gradients as they are or all alive."""
+    """The fewest moments of which one is, for all sizes tried, within ENOUGH of the largest of all moments.
+
+    Tried with the gradients as they are at each moment, and with all of them alive (which are then counted elsewhere).
+    """
     import numpy
 
     names = sorted({name for _, base, slope in moments for name in (*base, *slope)})
     place = {name: index for index, name in enumerate(names)}
     bases, slopes = (numpy.zeros((len(moments), len(names))) for _ in range(2))
     for row, (_, base, slope) in enumerate(moments):
-        for name, value in base.items():
-            bases[row, place[name]] = value
-        for name, value in slope.items():
-            slopes[row, place[name]] = value
+        bases[row, [place[name] for name in base]] = list(base.values())
+        slopes[row, [place[name] for name in slope]] = list(slope.values())
     accumulated = numpy.array([part != "gradients" for part, _ in names], dtype=float)
-    winners: set[int] = set()
-    from engine.plan.table import monomial
-
+    rows = []
     for sizes in realistic_sizes(structure, variant.masked):
         values = numpy.array([monomial(name, sizes) for _, name in names])
         for weights in (values, values * accumulated):
-            totals = bases @ weights + (sizes["L"] - LAYERS[0]) * (slopes @ weights)
-            winners.add(int(totals.argmax()))
-    return [moments[index] for index in sorted(winners)]
+            rows.append(bases @ weights + (sizes["L"] - LAYERS[0]) * (slopes @ weights))
+    totals = numpy.array(rows)
+    good = totals >= ENOUGH * totals.max(axis=1, keepdims=True)
+    chosen: list[int] = []
+    while good.any():  # always the moment that serves most of the sizes which none serves yet
+        best = int(good.sum(axis=0).argmax())
+        chosen.append(best)
+        good = good[~good[:, best]]
+    return [moments[index] for index in sorted(chosen)]
 
 
 def compile_structure(structure: Structure, say: Any = print) -> dict[str, Any]:
@@ -205,7 +203,6 @@ def main(chosen: list[str]) -> None:
         temporary = file.with_suffix(".tmp")
         temporary.write_text(json.dumps(document, separators=(",", ":")) + "\n", encoding="utf-8")
         temporary.replace(file)
-
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Where a CUDA device differs from fake tensors on a CPU: attention kernels, autocast's list, work space inside kernels.
+"""Where a CUDA device differs from fake tensors on a CPU: attention kernels, autocast's list, work space inside
+kernels.
 
 Each stand-in allocates what the real kernel allocates and nothing else; no numbers are computed. Shapes and sizes were
 read in torch 2.13, bitsandbytes 0.50 and trl 1.16 and checked against published measured runs where there are any.
@@ -13,10 +14,9 @@ from unittest.mock import patch
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from engine.plan.simulator.request import Simulation
-from engine.plan.simulator.tracker import Extra
+from engine.plan.simulator.tracker import Extra, Tracker
 
 HANDLE_WORKSPACE_BYTES = 8_519_680  # cuBLAS's default :4096:2:16:8, per handle and stream; matches T4 and RTX 4080 runs
 HOPPER_WORKSPACE_BYTES = 32 << 20  # from compute capability 9.0 on, as documented
@@ -24,7 +24,7 @@ FLASH_CAPABILITY = (8, 0)
 LARGEST_FLASH_HEAD = 256
 
 
-class FlashAttention(torch.autograd.Function):
+class FlashAttention(torch.autograd.Function):  # type: ignore[misc]
     """aten::_scaled_dot_product_flash_attention: output in (B, S, heads, dim) order, log-sum-exp in fp32."""
 
     @staticmethod
@@ -36,7 +36,7 @@ class FlashAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         query, key, value, _, _ = ctx.saved_tensors
         batch, heads, length, width = query.shape
         if not gradient.is_contiguous() and gradient.stride(-1) != 1:
@@ -53,7 +53,7 @@ class FlashAttention(torch.autograd.Function):
         return results
 
 
-class EfficientAttention(torch.autograd.Function):
+class EfficientAttention(torch.autograd.Function):  # type: ignore[misc]
     """aten::_scaled_dot_product_efficient_attention, with a mask or on devices without the flash kernel."""
 
     @staticmethod
@@ -67,7 +67,7 @@ class EfficientAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
         query, key, value, *_ = ctx.saved_tensors
         batch, heads, length, width = query.shape
         results = torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)
@@ -79,16 +79,36 @@ class EfficientAttention(torch.autograd.Function):
         return *results, None
 
 
-class CompactRows(torch.autograd.Function):
-    """`hidden[mask]` as trl takes it on CUDA before the loss: a copy of the trained rows, and zeros of all rows back."""
+class CompactRows(torch.autograd.Function):  # type: ignore[misc]
+    """`hidden[mask]` as trl takes it on CUDA before the loss: a copy of the trained rows, and zeros of all rows
+    back."""
 
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor) -> torch.Tensor:
         return torch.empty_like(hidden)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         return torch.empty_like(gradient)
+
+
+class FusedDropout(torch.autograd.Function):  # type: ignore[misc]
+    """aten::native_dropout on CUDA: keeps one byte per element, where the CPU keeps the scaled noise."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(torch.empty_like(inputs, dtype=torch.bool))
+        return torch.empty_like(inputs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return torch.empty_like(gradient)
+
+
+def fused_dropout(inputs: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
+    """Stands for torch's dropout on CUDA."""
+    result: torch.Tensor = FusedDropout.apply(inputs) if training and p > 0 else inputs
+    return result
 
 
 def attention_of(request: Simulation) -> Any:
@@ -121,24 +141,17 @@ def attention_of(request: Simulation) -> Any:
     return attend
 
 
-class CudaAutocast(TorchFunctionMode):
-    """CUDA's autocast computes these in fp32 where the CPU's does not (torch/csrc/autocast: the fp32 list)."""
+def in_fp32(function: Any) -> Any:
+    """The function as CUDA's autocast runs it: in fp32, which the CPU's autocast does not do for it."""
 
-    FP32 = frozenset(
-        {
-            torch.nn.functional.layer_norm, torch.layer_norm, torch.pow, torch.Tensor.pow, torch.Tensor.__pow__,
-            torch.rsqrt, torch.Tensor.rsqrt, torch.exp, torch.Tensor.exp, torch.nn.functional.softplus,
-        }
-    )  # fmt: skip
+    def widened(*args: Any, **kwargs: Any) -> Any:
+        if not torch.is_autocast_enabled("cpu"):
+            return function(*args, **kwargs)
+        wide = {name: _wide(value) for name, value in kwargs.items()}
+        with torch.autocast("cpu", enabled=False):
+            return function(*(_wide(value) for value in args), **wide)
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func in self.FP32 and torch.is_autocast_enabled("cpu"):
-            args = tuple(_wide(value) for value in args)
-            kwargs = {name: _wide(value) for name, value in kwargs.items()}
-            with torch.autocast("cpu", enabled=False):
-                return func(*args, **kwargs)
-        return func(*args, **kwargs)
+    return widened
 
 
 def _wide(value: Any) -> Any:
@@ -188,22 +201,57 @@ def _overwrite_parameters(self: nn.Module, fn: Any, recurse: bool = True) -> nn.
 
 
 @contextmanager
-def device_emulation(request: Simulation) -> Iterator[None]:
+def device_emulation(request: Simulation, tracker: Tracker) -> Iterator[None]:
     """Put the stand-ins in place; everything is undone on leaving."""
     import transformers.masking_utils as masking
+
+    with ExitStack() as stack:
+        # On a fake tensor transformers cannot see that rows are not packed, and would build a mask of all pairs.
+        stack.enter_context(patch.object(masking, "find_packed_sequence_indices", _nothing))
+        stack.enter_context(patch.object(nn.Module, "_apply", _overwrite_parameters))
+        stack.enter_context(patch.object(nn.functional, "scaled_dot_product_attention", attention_of(request)))
+        if request.device == "cuda":
+            stack.enter_context(patch.object(nn.functional, "dropout", fused_dropout))
+            for place, name in (
+                (nn.functional, "layer_norm"),
+                (torch, "pow"),
+            ):  # of autocast's fp32 list, what models call
+                stack.enter_context(patch.object(place, name, in_fp32(getattr(place, name))))
+        if request.shape.chunked_loss:
+            stack.enter_context(_loss_emulation(request, tracker))
+        yield
+
+
+@contextmanager
+def _loss_emulation(request: Simulation, tracker: Tracker) -> Iterator[None]:
+    """trl's chunked loss as the device runs it, its memory counted as "loss"."""
     import trl.trainer.utils as trainer_utils
     from trl.kernels import chunked_logprob as chunked
 
-    nothing = lambda *args, **kwargs: None  # noqa: E731
+    function = chunked.ChunkedLogProbFunction
+    plain_backward = function.backward
+
+    class Labelled:
+        """Stands where trl looks for the function."""
+
+        @staticmethod
+        def apply(hidden: torch.Tensor, *rest: Any) -> Any:
+            compact = CompactRows.apply(hidden) if request.device == "cuda" else hidden
+            with tracker.labelled("loss"):
+                return function.apply(compact, *rest)
+
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        with tracker.labelled("loss"):
+            return plain_backward(ctx, *gradients)
+
     with ExitStack() as stack:
-        # On a fake tensor transformers cannot see that rows are not packed, and would build a mask of all pairs.
-        stack.enter_context(patch.object(masking, "find_packed_sequence_indices", nothing))
-        stack.enter_context(patch.object(nn.Module, "_apply", _overwrite_parameters))
-        stack.enter_context(patch.object(nn.functional, "scaled_dot_product_attention", attention_of(request)))
-        if request.device == "cuda" and request.emulate_device:
-            for name in ("_forward_tile", "_backward_tile", "_addmm_fp32"):  # Triton kernels without torch temporaries
-                stack.enter_context(patch.object(chunked, name, nothing))
-            original = trainer_utils._ChunkedLogProbFunction
-            compacting = type("Compacting", (), {"apply": staticmethod(lambda hidden, *rest: original.apply(CompactRows.apply(hidden), *rest))})
-            stack.enter_context(patch.object(trainer_utils, "_ChunkedLogProbFunction", compacting))
+        stack.enter_context(patch.object(trainer_utils, "_ChunkedLogProbFunction", Labelled))
+        stack.enter_context(patch.object(function, "backward", staticmethod(backward)))
+        if request.device == "cuda" and request.emulate_device:  # Triton kernels, without torch's temporaries
+            for name in ("_forward_tile", "_backward_tile", "_addmm_fp32"):
+                stack.enter_context(patch.object(chunked, name, _nothing))
         yield
+
+
+def _nothing(*args: Any, **kwargs: Any) -> None:
+    """Stands for a kernel that allocates nothing."""

@@ -13,15 +13,16 @@ SMALLEST_PAGED = 100_000  # and pages only larger ones
 BLOCK = 256
 
 
-class EightBitAdam(torch.optim.Optimizer):
-    """The state that bitsandbytes' AdamW8bit keeps; it has no temporaries. Paged state is not device memory but for its scales."""
+class EightBitAdam(torch.optim.Optimizer):  # type: ignore[misc]
+    """The state that bitsandbytes' AdamW8bit keeps; it has no temporaries. Paged state is not device memory but for
+    its scales."""
 
     def __init__(self, parameters: list[Any], paged: bool) -> None:
         super().__init__(parameters, {"lr": 1e-4})
         self.paged = paged
 
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def step(self, closure: Any = None) -> None:
         """Create the state of every parameter that has a gradient, once."""
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -50,13 +51,13 @@ def make_optimizer(name: str, parameters: list[Any]) -> torch.optim.Optimizer:
 
 
 def prepare_state(optimizer: torch.optim.Optimizer, parameters: list[Any]) -> None:
-    """Create the state before the first step, as it stands in every later one: Adam's two moments, or the 8-bit ones."""
+    """Create the state before the first step, as it stands in every later one: Adam's two moments, or the 8-bit
+    ones."""
     if isinstance(optimizer, EightBitAdam):
         for parameter in parameters:
             optimizer.state[parameter].update(optimizer._state_of(parameter))
         return
-    fused = bool(optimizer.defaults.get("fused"))
     for parameter in parameters:
-        counter = torch.zeros((), dtype=torch.float32, device=parameter.device if fused else "cpu")
+        counter = torch.tensor(0.0, dtype=torch.float32)  # a constant: the unfused Adam reads it
         moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
         optimizer.state[parameter].update({"step": counter, **moments})

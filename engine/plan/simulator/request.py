@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from engine.plan.memory import TrainingShape
@@ -13,7 +13,8 @@ from engine.plan.memory import TrainingShape
 class Simulation:
     """One training step to follow. `config` is a config.json; `shape` as for the estimate.
 
-    `capability` is the GPU's compute capability, which decides attention kernels and workspace sizes. `attention` is "sdpa" or
+    `capability` is the GPU's compute capability, which decides attention kernels and workspace sizes. `attention` is
+    "sdpa" or
     "eager". `padded` batches bring an attention mask. The rest only differs from this program's own training in checks
     against other people's runs: their data types, preparation and quantization.
     """
@@ -40,10 +41,13 @@ class Simulation:
 
 @dataclass(frozen=True)
 class Simulated:
-    """What the simulation found, in bytes. `least_capacity_bytes` is the smallest allocator budget that does not run out.
+    """What the simulation found, in bytes. `live_bytes` are the tensors alive at the peak, by `parts`;
+    `allocated_bytes` is
+    what torch counts for them, with what is left over in blocks that are not split; `least_capacity_bytes` is the
+    smallest
+    allocator budget that does not run out; `moment` says when the peak is."""
 
-    `parts` are those alive at the peak and sum to `allocated_bytes`; `moment` says when that is."""
-
+    live_bytes: int
     allocated_bytes: int
     reserved_bytes: int
     least_capacity_bytes: int
@@ -56,4 +60,3 @@ class Simulated:
     trainable_parameters: int
     operations: int
     seconds: float
-    largest: tuple[tuple[str, int], ...] = field(default=())

@@ -15,7 +15,6 @@ from engine.plan.simulator.build import Built, build, elements, is_adapter, quan
 from engine.plan.simulator.kernels import (
     HANDLE_WORKSPACE_BYTES,
     HOPPER_WORKSPACE_BYTES,
-    CudaAutocast,
     device_emulation,
     extras_of,
 )
@@ -36,8 +35,9 @@ def make_tracker(request: Simulation) -> Tracker:
 
 
 def follow(request: Simulation, tracker: Tracker, say: Progress = lambda phase: None) -> Built:
-    """Build the model and run `request.steps` steps under the tracker; returns the model for what else is to be read."""
-    with device_emulation(request), FakeTensorMode(allow_non_fake_inputs=True):
+    """Build the model and run `request.steps` steps under the tracker; returns the model for what else is to be
+    read."""
+    with device_emulation(request, tracker), FakeTensorMode(allow_non_fake_inputs=True):
         say("building the model")
         built = build(request)
         _load(request, tracker, built)
@@ -46,13 +46,15 @@ def follow(request: Simulation, tracker: Tracker, say: Progress = lambda phase: 
             parameter.register_post_accumulate_grad_hook(lambda p: tracker.assign(p.grad, "gradients"))
         optimizer = make_optimizer(request.shape.optimizer, trained)
         inputs = _inputs(request, built.model.config.vocab_size)
-        with tracker, CudaAutocast() if request.device == "cuda" else nullcontext():
+        with tracker:
             for tensor in inputs.values():
                 tracker.add(tensor, "activations")
             if request.steps == 1:
                 tracker.begin("step")
                 prepare_state(optimizer, trained)
                 _assign_state(optimizer, tracker)
+                for phase in ("forward", "backward"):  # a step that is not the first finds both handles taken
+                    tracker.take_handle(phase)
             for number in range(request.steps):
                 say(f"step {number + 1} of {request.steps}")
                 _step(request, tracker, built, optimizer, trained, inputs)
@@ -65,19 +67,22 @@ def simulate(request: Simulation, say: Progress = lambda phase: None) -> Simulat
     tracker = make_tracker(request)
     built = follow(request, tracker, say)
     say("replaying the allocator")
-    allocator = replay(tracker.trace)
-    counts = [(elements(p, built.quantized.get(id(p))), p.requires_grad) for _, p in built.parameters]
+    allocator = replay(tracker.trace, loaded=tracker.loaded)
+    on_cuda = request.device == "cuda"
+    allocated = allocator.peak_allocated if on_cuda else tracker.peak_bytes
+    base = [elements(p, built.quantized.get(id(p))) for name, p in built.parameters if not is_adapter(name)]
     return Simulated(
-        allocated_bytes=tracker.peak_bytes,
-        reserved_bytes=allocator.peak_reserved if request.device == "cuda" else tracker.peak_bytes,
-        least_capacity_bytes=least_capacity(tracker.trace) if request.device == "cuda" else tracker.peak_bytes,
+        live_bytes=tracker.peak_bytes,
+        allocated_bytes=allocated,
+        reserved_bytes=allocator.peak_reserved if on_cuda else allocated,
+        least_capacity_bytes=least_capacity(tracker.trace) if on_cuda else allocated,
         load_peak_bytes=tracker.phase_peaks.get("load", 0),
         static_bytes=sum(tracker.parts.get(part, 0) for part in ("weights", "adapters", "optimizer")),
         parts=tracker.peak_parts,
         phase_peaks=dict(tracker.phase_peaks),
         moment=tracker.peak_moment[0],
-        parameters=sum(count for count, _ in counts),
-        trainable_parameters=sum(count for count, trained in counts if trained),
+        parameters=sum(base),
+        trainable_parameters=sum(p.numel() for _, p in built.parameters if p.requires_grad),
         operations=tracker.operations,
         seconds=time.monotonic() - started,
     )
@@ -105,6 +110,7 @@ def _load(request: Simulation, tracker: Tracker, built: Built) -> None:
     for buffer in built.model.buffers():
         tracker.add(buffer, "weights")
     tracker.mark(0, "loaded")
+    tracker.loaded = len(tracker.trace)
 
 
 def _load_quantized(tracker: Tracker, parameter: Any, state: Any) -> None:

@@ -12,7 +12,8 @@ from engine.plan.simulator.symbols import Probe
 class Structure:
     """One way in which layers are built. `name` is "TYPE-grouped" or "TYPE-plain", with the variant behind it.
 
-    `square`: the hidden size is the width of all heads. `ties`: whether head and embedding are one tensor, where it matters.
+    `square`: the hidden size is the width of all heads. `ties`: whether head and embedding are one tensor, where it
+    matters.
     """
 
     model_type: str
@@ -37,39 +38,38 @@ def structure_name(model_type: str, grouped: bool, variant: str) -> str:
 
 
 _UNTIED, _TIED = (False,), (True,)
-_OLD_GPUS = (("cuda", "bf16"), ("cuda", "fp16"), ("cpu", "fp32"))
+
+_GPU_ONLY = (("cuda", "bf16"),)
 
 STRUCTURES: tuple[Structure, ...] = (
-    Structure("llama", True, precisions=_OLD_GPUS),
-    Structure("llama", False, precisions=_OLD_GPUS),
-    Structure("qwen2", True, precisions=_OLD_GPUS),
-    Structure("qwen3", True, precisions=_OLD_GPUS),
-    Structure("mistral", True, _UNTIED, precisions=_OLD_GPUS),
-    Structure("gemma", True, _TIED),
-    Structure("gemma", False, _TIED),
-    Structure("gemma2", True, _TIED, attention="eager"),
-    Structure("gemma3_text", True, _TIED),
-    Structure("phi3", True),
-    Structure("phi3", False, _UNTIED),
-    Structure("phi", False, _UNTIED, square=True, rotary_share=0.5),
-    Structure("olmo", False, _UNTIED),
-    Structure("olmo2", True, _UNTIED),
-    Structure("olmo2", False, _UNTIED),
-    Structure("cohere", True, _TIED),
-    Structure("granite", True, _TIED),
-    Structure("stablelm", False, _UNTIED, square=True, rotary_share=0.25),
-    Structure("starcoder2", True, _TIED),
-    Structure("gpt_neox", False, _UNTIED, square=True, rotary_share=0.25),
-    Structure(
-        "gpt_neox", False, _UNTIED, square=True, rotary_share=1.0, variant="serial",
-        changes={"use_parallel_residual": False},
-    ),
+    Structure("llama", True),
+    Structure("llama", False),
+    Structure("qwen3", True),
     Structure("gpt2", False, _TIED, square=True),
-    Structure("gptj", False, _UNTIED, square=True, rotary_share=0.25),
-    Structure("falcon", True, _TIED, square=True, variant="new", changes={"new_decoder_architecture": True}),
-    Structure("falcon", True, _TIED, square=True, variant="single"),
-    Structure("smollm3", True, _TIED),
-    Structure("ministral", True),
+    Structure("gemma3_text", True, _TIED, precisions=_GPU_ONLY),
+    Structure("gemma2", True, _TIED, attention="eager", precisions=_GPU_ONLY),
+    Structure("phi3", True, precisions=_GPU_ONLY),
+    Structure("phi3", False, _UNTIED, precisions=_GPU_ONLY),
+    Structure("olmo2", False, _UNTIED, precisions=_GPU_ONLY),
+    Structure("olmo2", True, _UNTIED, precisions=_GPU_ONLY),
+    Structure("gemma", False, _TIED, precisions=_GPU_ONLY),
+    Structure("gpt_neox", False, _UNTIED, square=True, rotary_share=0.25, precisions=_GPU_ONLY),
+    Structure("cohere", True, _TIED, precisions=_GPU_ONLY),
+    Structure("stablelm", False, _UNTIED, square=True, rotary_share=0.25, precisions=_GPU_ONLY),
+    Structure("gptj", False, _UNTIED, square=True, rotary_share=0.25, attention="eager", precisions=_GPU_ONLY),
+    Structure("phi", False, _UNTIED, square=True, rotary_share=0.5, precisions=_GPU_ONLY),
+    Structure("gemma", True, _TIED, precisions=_GPU_ONLY),
+    Structure("granite", True, _TIED, precisions=_GPU_ONLY),
+    Structure(
+        "gpt_neox", False, _UNTIED, square=True, variant="serial", changes={"use_parallel_residual": False},
+        precisions=_GPU_ONLY,
+    ),
+    Structure(
+        "falcon", True, _TIED, square=True, variant="new", changes={"new_decoder_architecture": True},
+        precisions=_GPU_ONLY,
+    ),
+    Structure("starcoder2", True, _TIED, precisions=_GPU_ONLY),
+    Structure("olmo", False, _UNTIED, precisions=_GPU_ONLY),
 )  # fmt: skip
 
 
@@ -82,7 +82,6 @@ def probe_config(structure: Structure, probe: Probe, layers: int, tied: bool) ->
         }  # fmt: skip
         if structure.model_type == "gpt2":
             del config["rotary_dim"]
-            config |= {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
     else:
         config = {
             "hidden_size": probe.hidden, "num_hidden_layers": layers, "num_attention_heads": probe.heads,

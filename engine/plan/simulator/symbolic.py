@@ -20,7 +20,8 @@ Live = dict[tuple[str, str], float]
 
 
 class SymbolicTracker(Tracker):
-    """Beside the counting of `Tracker`, keeps the live set as polynomials and records it for the forward and backward pass."""
+    """Beside the counting of `Tracker`, keeps the live set as polynomials and records it for the forward and backward
+    pass."""
 
     def __init__(self, request: Simulation, probe: Probe) -> None:
         plain = make_tracker(request)

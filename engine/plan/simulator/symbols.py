@@ -20,7 +20,7 @@ class Probe:
     heads: int = 21
     kv_heads: int = 7
     head_dim: int = 24
-    hidden: int = 414
+    hidden: int = 420
     inner: int = 1056
     vocab: int = 20011
     rank: int = 20
@@ -33,10 +33,11 @@ class Probe:
 
 
 def make_probe(masked: bool, grouped: bool, square: bool, rotary_share: float) -> Probe:
-    """A probe of the structure wanted: with an attention mask (several rows), with grouped queries, with H = heads x dim."""
+    """A probe of the structure wanted: with an attention mask (several rows), with grouped queries, with H = heads x
+    dim."""
     heads, kv_heads, head_dim = 21, 7 if grouped else 21, 24
     batch, length = (13, 256) if masked else (1, 1024)
-    hidden = heads * head_dim if square else 414
+    hidden = heads * head_dim if square else 420
     return Probe(batch, length, heads, kv_heads, head_dim, hidden, rotary=int(head_dim * rotary_share))
 
 
@@ -78,7 +79,8 @@ def dimension_table(probe: Probe) -> dict[int, Polynomial]:
 
 
 def decode(shape: Sequence[int], table: dict[int, Polynomial], probe: Probe) -> Polynomial:
-    """The number of elements of a shape as a polynomial. A tile of logits is N x C (or N x W, at most one tile wide)."""
+    """The number of elements of a shape as a polynomial. A tile of logits is N x C (or N x W, at most one tile
+    wide)."""
     sizes = [int(size) for size in shape]
     tile = TILE_COLUMNS in sizes or (probe.vocab in sizes and probe.rows in sizes)
     result: Polynomial = {"": 1.0}

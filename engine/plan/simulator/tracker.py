@@ -31,11 +31,13 @@ class Record:
         self.reference: Any = None
 
 
-class Tracker(TorchDispatchMode):
+class Tracker(TorchDispatchMode):  # type: ignore[misc]
     """Counts the distinct storages behind all results of all operations while it is active.
 
-    `rounding` is the allocator's step (512 on CUDA, 1 on a CPU); `extras` are the kernels' inner allocations by operation;
-    `handle_workspace` is taken once by the first matrix product of the forward and of the backward pass (two cuBLAS handles).
+    `rounding` is the allocator's step (512 on CUDA, 1 on a CPU); `extras` are the kernels' inner allocations by
+    operation;
+    `handle_workspace` is taken once by the first matrix product of the forward and of the backward pass (two cuBLAS
+    handles).
     """
 
     def __init__(self, rounding: int, extras: dict[str, Extra], handle_workspace: int = 0) -> None:
@@ -49,7 +51,7 @@ class Tracker(TorchDispatchMode):
         self.phase = "load"
         self.part = "weights"
         self.trace: list[tuple[int, int]] = []
-        self.operations = 0
+        self.operations = self.loaded = 0
         self._requests = 0
         self._handles_taken: set[str] = set()
 
@@ -124,8 +126,11 @@ class Tracker(TorchDispatchMode):
         self.bytes_live -= record.size
         self.parts[record.part] -= record.size
 
-    def _take_handle(self) -> None:
-        self._handles_taken.add(self.phase)
+    def take_handle(self, phase: str) -> None:
+        """The work space of the matrix products of a phase, taken once and never given back."""
+        if phase in self._handles_taken or not self.handle_workspace:
+            return
+        self._handles_taken.add(phase)
         self.request(self.handle_workspace)
         self.bytes_live += self.handle_workspace
         self.parts["workspace"] = self.parts.get("workspace", 0) + self.handle_workspace
@@ -144,7 +149,7 @@ class Tracker(TorchDispatchMode):
         extra = inner(args, kwargs, result) if inner is not None else 0
         if extra:
             self.brief(extra)
-        if self.handle_workspace and name in MATRIX_PRODUCTS and self.phase not in self._handles_taken:
-            self._take_handle()
+        if name in MATRIX_PRODUCTS:
+            self.take_handle(self.phase)
         self.mark(extra, name)
         return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,13 +11,15 @@ from typing import Any
 from engine.runs.events import iterate_events
 from engine.runs.store import Run
 
+RunFactory = Callable[..., Run]
+
 
 @dataclass(frozen=True)
 class Carried:
     """A run that was carried out, and what it said."""
 
     run: Run
-    code: int
+    code: int = 0
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -28,7 +31,7 @@ class Carried:
     @property
     def steps(self) -> dict[int, tuple[Any, ...]]:
         """Step -> what must be the same in a run that was interrupted; the newest event of a step counts."""
-        return {event["step"]: (event["loss"], event["grad_norm"], event["lr"], event["tokens"]) for event in self.of("step")}
+        return {e["step"]: (e["loss"], e["grad_norm"], e["lr"], e["tokens"]) for e in self.of("step")}
 
     def weights(self) -> bytes:
         folder = self.run.result_dir
@@ -36,14 +39,15 @@ class Carried:
         return (path if path.exists() else folder / "model" / "model.safetensors").read_bytes()
 
 
-RunFactory = Callable[..., Run]
-
-
 def carry(run: Run, resume: bool = False) -> Carried:
     """Carry out a run here, without a process of its own."""
     from engine.train.run import carry_out
 
-    return Carried(run, carry_out(run, resume))
+    before = os.umask(0o077)
+    try:
+        return Carried(run, carry_out(run, resume))
+    finally:
+        os.umask(before)
 
 
 def copy_until(carried: Carried, name: str, step: int) -> Run:

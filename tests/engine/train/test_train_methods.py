@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import pytest
+
 from tests.engine.train.carried import Carried, RunFactory, carry, copy_until
 
 METHODS = ("full", "lora", "qlora")

@@ -169,7 +169,7 @@ def test_running_out_of_memory_is_a_speed_bump(make_run: RunFactory, monkeypatch
         assert bumped.steps[step][3] == values[3]
 
 
-def test_the_rehearsal_cuts_the_micro_batch_before_step_1(make_run: RunFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rehearsal_cuts_before_step_1(make_run: RunFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = memory_runs_out(monkeypatch, above_rows=1)
     run = carry(make_run("oom-rehearsal", training__micro_batch_size=4, training__max_steps=2))
     assert run.code == 0
@@ -197,7 +197,8 @@ def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
 
     def compute_loss(self: Any, model: Any, *rest: Any, **named: Any) -> Any:
         loss = before(self, model, *rest, **named)
-        return loss * float("nan") if model.training and self.state.global_step + 1 in steps and self.is_in_train else loss
+        bad = model.training and self.is_in_train and self.state.global_step + 1 in steps
+        return loss * float("nan") if bad else loss
 
     monkeypatch.setattr(RunTrainer, "compute_loss", compute_loss)
 

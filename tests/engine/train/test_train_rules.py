@@ -148,7 +148,8 @@ def test_a_disk_without_room_is_said_before_the_run(tmp_path: Path, monkeypatch:
 
 
 def test_going_on_with_something_else_is_refused() -> None:
-    before = {"recipe": {"training.seed": 1, "method.rank": 8}, "data": "d", "model": "m", "versions": {"torch": "2.13.0"}}
+    values = {"training.seed": 1, "method.rank": 8}
+    before: dict[str, Any] = {"recipe": values, "data": "d", "model": "m", "versions": {"torch": "2.13.0"}}
     assert facts.refuse_changed(before, before, "here") == []
     newer = {**before, "versions": {"torch": "2.14.1"}}
     assert facts.refuse_changed(before, newer, "here") == ["torch was 2.13.0 and is 2.14.1."]

@@ -137,3 +137,10 @@ def test_an_output_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"), staged(tmp_path / "file" / "out"):
         pass
+
+
+def test_a_disk_that_fills_up_is_said_however_the_library_says_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="No space left") as caught, staged(tmp_path / "out"):
+        raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+    assert "Make room" in caught.value.fix
+    assert list(tmp_path.iterdir()) == []

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
+import os
+import shutil
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,19 +18,26 @@ from typing import Any
 import pytest
 
 from engine.errors import UserError
+from tests.engine.use.fake_ollama import fake_ollama
 
 pytestmark = pytest.mark.xdist_group("torch-use")
 torch = pytest.importorskip("torch")
 
+from safetensors.torch import load_file, save_file  # noqa: E402
+
 from engine.use import chat as chat_module  # noqa: E402
 from engine.use import export as export_module  # noqa: E402
 from engine.use.chat import Chat, ask, chat_once  # noqa: E402
-from engine.use.evaluate import evaluate_run, held_out_loss  # noqa: E402
+from engine.use.evaluate import evaluate_run  # noqa: E402
 from engine.use.export import export_run  # noqa: E402
 from engine.use.finished import open_result  # noqa: E402
+from engine.use.held_out import held_out_losses  # noqa: E402
 from engine.use.load import Pair, load_model  # noqa: E402
 from engine.use.merge import _refuse_unmergeable, compare, logits_of, probe_ids  # noqa: E402
+from engine.use.ollama_template import render_as_ollama  # noqa: E402
 from engine.use.prompts import Prompts  # noqa: E402
+from engine.use.staging import MARK  # noqa: E402
+from tests.conftest import PROJECT  # noqa: E402
 
 
 def quiet(message: dict[str, Any]) -> None:
@@ -116,13 +129,13 @@ def test_the_chat_job_streams_stops_and_goes_on(make_run: Any) -> None:
     def requests() -> Iterator[dict[str, Any]]:
         yield lines[0]
         while not any("token" in message for message in said):
-            pass
+            time.sleep(0.005)
         yield {"stop": True}
         while not any("reply" in message for message in said):
-            pass
+            time.sleep(0.005)
         yield from lines[1:]
         while sum("reply" in message for message in said) < 2:
-            pass
+            time.sleep(0.005)
 
     run = make_run("lora", training__sequence_length=512)
     ended = chat_module.job({"run": str(run.path)}, said.append, requests())
@@ -250,6 +263,9 @@ def test_evaluation_of_json_answers_is_stored_with_the_run(make_run: Any) -> Non
     assert base["loss"] != tuned["loss"] and base["perplexity"] == pytest.approx(2.718281828 ** base["loss"], rel=1e-6)
     assert tuned["valid"]["count"] == 6 and len(tuned["examples"]) == 6
     assert any(message["progress"].get("done") == 6 for message in said)
+    assert document["answers_as_before"] == ""
+    assert document["differences"]["loss"]["value"] == pytest.approx(tuned["loss"] - base["loss"], rel=1e-4)
+    assert len(document["sentences"]) == 3
 
 
 def test_evaluation_without_held_out_rows_says_why_not(make_run: Any) -> None:
@@ -275,7 +291,134 @@ def test_held_out_loss_counts_every_token_once(make_run: Any) -> None:
 
     model = load_model(open_result(make_run("lora").path).base, "cpu")
     rows = [SimpleNamespace(input_ids=list(range(5, 5 + n)), labels=[-100, *range(6, 5 + n)]) for n in (3, 9, 30)]
-    loss, tokens = held_out_loss(model, rows, 0, lambda done, total: None)
-    single = [held_out_loss(model, [row], 0, lambda done, total: None) for row in rows]
-    assert tokens == 2 + 8 + 29
-    assert loss == pytest.approx(sum(a * b for a, b in single) / tokens, rel=1e-5)
+    together = held_out_losses(model, rows, 0)
+    single = [held_out_losses(model, [row], 0) for row in rows]
+    assert together.tokens == (2, 8, 29)
+    assert together.sums == pytest.approx([alone.sums[0] for alone in single], rel=1e-4)
+    assert together.mean == pytest.approx(sum(together.sums) / 39)
+
+
+def test_a_run_that_learned_nothing_is_recognised(make_run: Any) -> None:
+    run = make_run("lora")
+    path = run.result_dir / "adapter" / "adapter_model.safetensors"
+    weights = {name: tensor * ("lora_A" in name) for name, tensor in load_file(path).items()}
+    save_file(weights, path)
+    document = evaluate_run(run.path, quiet)
+    assert "still zero" in document["answers_as_before"]
+    assert document["differences"]["loss"]["value"] == 0 and not document["differences"]["loss"]["sure"]
+
+
+def test_a_model_is_created_in_ollama_and_asked_the_same_questions(make_run: Any, monkeypatch: Any) -> None:
+    run = make_run("lora")
+    chat = Chat(run.path, device="cpu")
+
+    def answer(model: dict[str, Any], messages: list[dict[str, str]]) -> str:
+        """What a faithful Ollama would say: its template, the same weights."""
+        conversation = [(message["role"], message["content"]) for message in messages]
+        assert render_as_ollama(model["template"], conversation) == chat.prompts.text(conversation)
+        turns = [{"role": role, "content": content} for role, content in conversation]
+        return str(ask(chat, {"turns": turns, "which": "tuned", "max_tokens": 48}, lambda side, text: None)["tuned"])
+
+    with fake_ollama() as (fake, address):
+        monkeypatch.setenv("OLLAMA_HOST", address)
+        fake.answer = answer
+        reply = export_run(run.path, "ollama", None, quiet, create=True, system='Say """hi""".', name="My Orders!")
+        assert reply["created"] and reply["ollama"]["same"] == reply["ollama"]["compared"] == 5
+        assert "There is no Modelfile" in " ".join(reply["notes"])
+        assert not (Path(reply["out"]) / "Modelfile").exists()
+        assert set(fake.models["my-orders"]["files"]) >= {"config.json", "tokenizer.json", "model.safetensors"}
+        assert MARK not in fake.models["my-orders"]["files"]
+        fake.answer = lambda model, messages: "something else"
+        assert export_run(run.path, "ollama", None, quiet, create=True)["ollama"]["same"] == 0
+
+
+def test_without_ollama_the_export_is_kept(make_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run("lora")
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    with pytest.raises(UserError, match="No Ollama answers"):
+        export_run(run.path, "ollama", None, quiet, create=True)
+    assert (run.exports_dir / "ollama" / "Modelfile").is_file()
+
+
+def test_adapters_are_added_switched_and_combined(make_run: Any) -> None:
+    first, second = make_run("lora"), make_run("lora")
+    path = second.result_dir / "adapter" / "adapter_model.safetensors"
+    save_file({name: tensor * 0.5 for name, tensor in load_file(path).items()}, path)
+    chat = Chat(first.path, device="cpu")
+    ids = probe_ids(chat.prompts)
+
+    def logits(side: str) -> list[Any]:
+        with chat.pair.switched(side) as model:
+            return logits_of(model, ids)
+
+    alone = {side: logits(side) for side in ("base", "tuned")}
+    chat.pair.add("half", open_result(second.path))
+    chat.pair.combine("same", {"tuned": 1.0, "half": 0.0})
+    assert chat.pair.sides == ["base", "tuned", "half", "same"]
+    assert compare(alone["base"], logits("base")).largest_difference == 0
+    assert compare(alone["tuned"], logits("tuned")).largest_difference == 0
+    assert compare(alone["tuned"], logits("half")).largest_difference > 0.1
+    assert compare(alone["tuned"], logits("same")).largest_difference < 1e-4
+    reply = ask(chat, {"prompt": "a cat", "which": ["half", "base"], "max_tokens": 4}, lambda side, text: None)
+    assert set(reply["finish"]) == {"half", "base"}
+    for name in ("tuned", "half", "both", "a b", ""):
+        with pytest.raises(UserError, match="cannot be the name"):
+            chat.pair.add(name, open_result(second.path))
+    with pytest.raises(UserError, match="cannot be combined"):
+        chat.pair.combine("mix", {"tuned": 1.0, "nobody": 1.0})
+    with pytest.raises(UserError, match="not trained on the same base"):
+        chat.pair.add("q", open_result(make_run("qlora").path))
+
+
+def test_the_chat_job_adds_adapters(make_run: Any) -> None:
+    run, other = make_run("lora"), make_run("lora")
+    said: list[dict[str, Any]] = []
+    lines = [{"add": {"name": "b", "run": str(other.path)}}, {"combine": {"name": "c", "weights": {"b": "x"}}}]
+    chat_module.job({"run": str(run.path)}, said.append, iter([*lines, {"prompt": "a", "which": "b", "max_tokens": 2}]))
+    kinds = [next(iter(message)) for message in said]
+    assert kinds[2:4] == ["adapters", "error"]
+    assert said[2]["adapters"] == ["base", "tuned", "b"]
+
+
+@pytest.mark.parametrize("method", ["lora", "qlora", "full"])
+def test_the_script_has_the_same_rows_and_no_value_becomes_code(make_run: Any, method: str) -> None:
+    run = make_run(method, model__revision='x"); import os; ("', training__packing=method == "full")
+    reply = export_run(run.path, "script", None, quiet)
+    out = Path(reply["out"])
+    text = (out / "train.py").read_text()
+    assigned = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.parse(text).body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+    }
+    assert assigned["REVISION"] == 'x"); import os; ("' and assigned["METHOD"] == method
+    assert (reply["rows"], reply["held_out"], reply["rows_as_ids"]) == (14, 6, 0)
+    first = json.loads((out / "rows.jsonl").read_text().splitlines()[0])
+    (start, end), = first["learned"]
+    learned = first["text"][start:end]
+    assert learned.startswith('{"size"') and learned.rstrip().endswith("<|im_end|>")
+    assert "torch==" in (out / "requirements.txt").read_text()
+    assert "hold your data" in reply["notes"][0]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("method", ["lora", "qlora", "full"])
+def test_the_script_gives_the_same_losses(make_run: Any, method: str) -> None:
+    run = make_run(method, training__max_steps=4, training__gradient_accumulation_steps=2, training__epochs=9.0)
+    shutil.rmtree(run.result_dir)
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    subprocess.run([sys.executable, "-m", "engine", "train", str(run.path)], env=environment, check=True, cwd=PROJECT)
+    out = Path(export_run(run.path, "script", None, quiet)["out"])
+    del environment["PYTHONPATH"]
+    subprocess.run([sys.executable, str(out / "train.py")], env=environment, check=True, cwd=out, capture_output=True)
+    events = [json.loads(line) for line in run.events_path.read_text().splitlines()]
+    ours = [event["loss"] for event in events if event["type"] == "step"]
+    theirs = [entry["loss"] for entry in json.loads((out / "output" / "losses.json").read_text()) if "loss" in entry]
+    assert len(ours) == 4 and theirs == ours
+
+
+def test_support_is_said_before_training(tiny_model: Path) -> None:
+    reply = export_module.job({"to": "support", "model": str(tiny_model)}, quiet, iter(()))
+    assert (reply["architecture"], reply["gguf"], reply["ollama_reads_directory"]) == ("LlamaForCausalLM", True, True)
+    with pytest.raises(UserError, match="no export called"):
+        export_module.job({"to": "zip"}, quiet, iter(()))
