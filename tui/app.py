@@ -59,7 +59,8 @@ class TunewrightApp(App[str]):
     BINDINGS = [
         Binding("ctrl+q", "leave", "Leave", tooltip="Leave the program. Answers are saved, runs go on.",
                 id="app.leave", priority=True),
-        Binding("f2", "command_palette", "All actions", show=False, id="app.actions"),
+        Binding("ctrl+p,f2", "command_palette", "All actions", tooltip="Every action by its name.", show=False,
+                id="app.actions"),
         Binding("ctrl+c", "copy_or_leave", "Leave", show=False, id="app.interrupt"),
     ]  # fmt: skip
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from engine.errors import UserError
+from engine.recipe_keys import KEYS
 from tui.answers import Answers
+from tui.plain_facts import known_lines
 from tui.steps import facts as look
 from tui.steps import flow, review
 from tui.steps.base import Option, Problem, Question, Step
@@ -22,6 +24,9 @@ from tui.text import clean
 
 T = TypeVar("T")
 DONE, INTERRUPTED = 0, 130
+SAVED = "Your answers are saved. Continue with: tunewright --plain"
+MANY = 9
+"""Longer lists are cut to this many choices until "more" is typed: a screen reader reads every line."""
 HINT = "Enter takes the suggestion, b goes back, ? explains, q saves and leaves."
 
 
@@ -79,7 +84,8 @@ class PlainWizard:
                 name = following
         except (Leave, KeyboardInterrupt) as end:
             self.answers.save()
-            self.console.say("", "Your answers are saved. Continue with: tunewright --plain")
+            kept = self.answers.path is not None
+            self.console.say("", SAVED if kept else "These were the answers of the demo, so nothing was saved.")
             return DONE if isinstance(end, Leave) else INTERRUPTED
 
     def _step(self, name: str) -> str | None:
@@ -92,7 +98,7 @@ class PlainWizard:
             self.console.say(f"Check this again: {self.answers.check[name]}.")
         try:
             self._look()
-            self.console.say(*self._known(name))
+            self.console.say(*known_lines(name, self.facts))
             if name == "review":
                 return self._review(step)
             for question in step.questions:
@@ -109,13 +115,22 @@ class PlainWizard:
     def _ask(self, step: Step, question: Question) -> None:
         """Ask one question until its answer is understood."""
         options = list(question.options(self.answers, self.facts))
+        options.sort(key=lambda option: not option.recommended)
         suggestion = question.suggestion(self.answers, self.facts)
-        self._show(question, options, suggestion)
+        named = next((option.title for option in options if option.value == suggestion), suggestion)
+        self._show(question, options[:MANY])
+        if len(options) > MANY:
+            self.console.say(f"  {len(options) - MANY} others; type more to hear them.")
         while True:
-            text = self._choice(self.console.ask(f"{question.text} [{suggestion}] " if suggestion else "> "), options)
+            text = self._choice(self.console.ask(f"{question.text} [{named}] " if named else "> "), options)
             if text == "?":
                 self.console.say("", step.help, "")
                 continue
+            if text == "more":
+                self._show(question, options)
+                continue
+            if text in KEYS and step.name == "settings":
+                text = self._ask_value(text)
             before = {key: self.answers.text(key) for key in step.keys}
             try:
                 question.apply(self.answers, self.facts, text or suggestion)
@@ -164,7 +179,18 @@ class PlainWizard:
             return options[int(text) - 1].value
         return text
 
-    def _show(self, question: Question, options: Iterable[Option], suggestion: str) -> None:
+    def _ask_value(self, key: str) -> str:
+        """`key=value` for a setting that was chosen by its number; an empty value takes the recommended one."""
+        from tui.steps.settings import explain
+
+        title = KEYS[key].title
+        while True:
+            value = self.console.ask(f"New value of {title}, empty for the recommended one, ? explains: ")
+            if value != "?":
+                return f"{key}={value}"
+            self.console.say("", explain(KEYS[key]), "")
+
+    def _show(self, question: Question, options: Iterable[Option]) -> None:
         for number, option in enumerate(options, 1):
             notes = [option.mark] if option.mark else []
             notes += ["recommended"] if option.recommended else []
@@ -180,7 +206,7 @@ class PlainWizard:
             self._say_problem(problem)
         self.console.say("The same without questions:", review.command(self.answers, self.facts))
         options = list(question.options(self.answers, self.facts))
-        self._show(question, options, "")
+        self._show(question, options)
         choice = self._choice(self.console.ask("What next? [1 starts the run] "), options) or review.START
         if choice == "?":
             self.console.say("", step.help, "")
@@ -207,35 +233,6 @@ class PlainWizard:
         self.answers.discard()
         self.console.say(f"The run {run.name} works in the background.", f"Its folder: {run.path}",
                          f"Watch it with: tunewright attach {run.name} --plain")  # fmt: skip
-
-    def _known(self, name: str) -> list[str]:
-        """What was found out about the step, in lines."""
-        from tui.steps import data, machine, model
-
-        if name == "machine" and self.facts.machine.value is not None:
-            here = self.facts.machine.value
-            lines = [f"{line.label}: {line.text}" for line in machine.hardware(here)] + machine.notes(here)
-            for check in machine.tiers(here):
-                needs = ", ".join(f"{line.what} {line.need_gb:g} GB {'met' if line.met else 'not met'}"
-                                  for line in check.lines)  # fmt: skip
-                lines.append(f"{machine.tier_title(check)}: {'met' if check.met else 'not met'} ({needs})")
-            return lines
-        if name == "data":
-            return model.facts_lines(self.facts)
-        if name == "method":
-            plan = self.facts.plan.value
-            return [*data.facts_lines(self.facts), *self._previews(), *([plan.reason] if plan else [])]
-        return []
-
-    def _previews(self) -> list[str]:
-        from tui.steps import data
-
-        lines = []
-        for preview in (self.facts.data.value or {}).get("previews", ())[:1]:
-            words = {"trained": "[learned] ", "cut": "[cut off] "}
-            pieces = [words.get(kind, "") + text for text, kind in data.preview_pieces(preview)]
-            lines += ["The first row as the model sees it:", "".join(pieces)]
-        return lines
 
     def _say_problems(self, step: Step) -> None:
         self._look()

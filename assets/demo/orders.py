@@ -12,12 +12,12 @@ from assets.demo import words
 TRAIN_ROWS = 480
 TEST_ROWS = 60
 ROWS_SEED = 20240
-MADE_UP_SHARE = 0.15  # of the customers' names; copying such a name is the hardest part of the task
+MADE_UP_SHARE = 0.05  # of the customers' names; copying such a name is the hardest part of the task
 
 
 @dataclass(frozen=True)
 class Item:
-    """One line of an order; `quantity` is 1 to 12."""
+    """One line of an order; `quantity` is 1 to 9."""
 
     quantity: int
     product: str
@@ -61,7 +61,7 @@ def make_order(random: Random, made_up_share: float = MADE_UP_SHARE) -> Order:
 
 def make_quantity(random: Random) -> int:
     """Small numbers more often than large ones."""
-    return random.choice((1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12))
+    return random.choice((1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 8, 9))
 
 
 def plain_phrase(item: Item) -> str:
@@ -93,10 +93,10 @@ REQUESTS = (
 DAY_PARTS = ("by {day}", "on {day}", "before {day}", "for {day}")
 CITY_PARTS = ("sent to {city}", "delivered to {city}", "to be shipped to {city}")
 CITY_SENTENCES = ("Please deliver to {city}.", "I live in {city}.", "Send it to {city}.", "The address is in {city}.")
-DAY_SENTENCES = ("{day} would be perfect.", "I need it on {day}.", "It has to arrive by {day}.")
+DAY_SENTENCES = ("The best day is {day}.", "I need it on {day}.", "It has to arrive by {day}.")
 GIFT_SENTENCES = ("It is a gift.", "Please wrap it as a present.", "Gift wrapping, please.", "This is a present.")
 PLAIN_SENTENCES = ("No gift wrapping, please.", "It is not a gift.", "No wrapping needed.")
-NAME_SENTENCES = ("My name is {name}.", "This is {name}.", "{name} here.", "The order is for {name}.")
+NAME_SENTENCES = ("My name is {name}.", "This is {name}.", "I am {name}.", "The order is for {name}.")
 SIGNATURES = ("Thanks, {name}", "Regards, {name}", "Best wishes, {name}", "Yours, {name}", "{name}")
 
 

@@ -15,7 +15,7 @@ NAMES = _list(
 
 CITIES = _list(
     "Oslo Paris Rome Berlin Madrid Lisbon Vienna Prague Dublin Athens Warsaw Zurich Geneva Milan Naples Turin Lyon "
-    "Nantes Bremen Dresden Krakow Porto Seville Malaga Bergen Malmo Aarhus Tampere Riga Vilnius Tallinn Zagreb Split "
+    "Nantes Bremen Dresden Krakow Porto Seville Malaga Bergen Malmo Aarhus Tampere Riga Vilnius Tallinn Zagreb Rijeka "
     "Varna Izmir Cork Leeds York Bristol Cardiff"
 )
 
@@ -31,7 +31,7 @@ PRODUCTS = {
 
 COLORS = _list("red blue green yellow white black brown grey orange purple pink silver")
 DAYS = _list("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
-NUMBERS = _list("zero one two three four five six seven eight nine ten eleven twelve")
+NUMBERS = _list("zero one two three four five six seven eight nine")
 
 # made-up names teach the model to copy what it has never seen
 FIRST_SYLLABLES = _list(

@@ -10,13 +10,19 @@ from collections.abc import Iterable
 ROLES: dict[str, tuple[str, ...]] = {
     "instruction": ("instruction", "instructions", "task"),
     "input": ("input", "inputs", "context", "passage", "document"),
-    "output": ("output", "outputs", "response", "responses", "answer", "target", "targets", "expected", "expected_output", "result", "json"),
+    "output": (
+        "output", "outputs", "response", "responses", "answer", "target", "targets", "expected", "expected_output",
+        "result", "json",
+    ),
     "prompt": ("prompt", "question", "query", "problem", "instruction", "input", "source", "user", "human", "request"),
     "completion": (
         "completion", "response", "answer", "output", "target", "targets", "answer_key", "answers", "solution", "reply",
         "assistant", "content", "text",
     ),
-    "text": ("text", "sentence", "content", "document", "review", "body", "message", "tweet", "comment", "title", "sms", "raw_content"),
+    "text": (
+        "text", "sentence", "content", "document", "review", "body", "message", "tweet", "comment", "title", "sms",
+        "raw_content",
+    ),
     "label": ("label", "labels", "category", "class", "intent", "sentiment", "target", "topic", "tag", "label_text"),
     "messages": ("messages", "message", "chat", "dialog", "dialogue", "turns", "conversation"),
     "conversations": ("conversations", "conversation", "messages"),

@@ -49,7 +49,7 @@ def check_reading(dataset: Dataset) -> list[Finding]:
     if dataset.report.bad_row_count:
         first = dataset.report.bad_rows[0]
         found.append(_rows_lost("unreadable", dataset.report.bad_row_count, total, first.where, first.reason))
-    for kind, number, skipped in count_kinds(dataset.skipped):
+    for kind, number, skipped in count_kinds(dataset.skipped, dataset.skipped_counts):
         found.append(_rows_lost(kind, number, total, skipped.where, skipped.reason))
     return found
 
@@ -74,10 +74,10 @@ def check_examples(dataset: Dataset) -> list[Finding]:
     """What the rows say about themselves, before any model is looked at."""
     examples = dataset.examples
     found = [
-        *check_amount(len(examples), dataset.format),
+        *check_amount(dataset.usable, dataset.format),
         *check_duplicates(examples),
         *check_order(examples),
-        *check_labels(examples),
+        *check_labels(dataset.labels if dataset.format == "classification" else Counter()),
         *check_json_answers(examples),
     ]
     return [finding for finding in found if finding.count]
@@ -154,30 +154,29 @@ def check_order(examples: Sequence[Example]) -> list[Finding]:
             counts[kind] += 1
             first.setdefault(kind, (sentence, example.where))
     return [
-        Finding(kind, "note" if kind in {"late system", "two answers"} else "warn", number, f"{first[kind][0]} ({_rows(number)})", first[kind][1], "Check these rows.")
+        Finding(
+            kind,
+            "note" if kind in {"late system", "two answers"} else "warn",
+            number,
+            f"{first[kind][0]} ({_rows(number)})",
+            first[kind][1],
+            "Check these rows.",
+        )
         for kind, number in counts.most_common()
-    ]  # fmt: skip
+    ]
 
 
 def _answers(example: Example) -> Iterable[Any]:
     return example.turns[len(example.prompt_turns) :]
 
 
-def check_labels(examples: Sequence[Example]) -> list[Finding]:
+def check_labels(counts: Counter[str]) -> list[Finding]:
     """Classes of very different size, and classes with hardly any rows."""
-    counts = Counter(example.label for example in examples if example.label)
-    if len(counts) < 2:
-        if counts:
-            only = snippet(next(iter(counts)), 40)
-            return [
-                Finding(
-                    "one label",
-                    "warn",
-                    len(examples),
-                    f'Every row has the same label "{only}": there is nothing to tell apart.',
-                    fix="Check the column.",
-                )
-            ]
+    if len(counts) == 1:
+        only, rows = snippet(next(iter(counts)), 40), counts.total()
+        what = f'Every row has the same label "{only}": there is nothing to tell apart.'
+        return [Finding("one label", "warn", rows, what, fix="Check the column.")]
+    if not counts:
         return []
     (most, most_rows), (least, least_rows) = counts.most_common()[0], counts.most_common()[-1]
     if most_rows < SKEWED * least_rows:

@@ -2,116 +2,116 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from engine.data.checks import Finding, Severity
 from engine.data.examples import Example, RowProblem
 from engine.data.lengths import Lengths
 from engine.data.prepare import BLOCKING_SHARE
-from engine.data.render import IGNORED, Rendered, Renderer, first_and_last_trained
+from engine.data.rows import snippet
+from engine.data.token_facts import TokenFacts
 
-Pair = tuple[Example, Rendered]
+PLAIN = {"data.template": "plain"}
 
 
-def check_rendering(examples: Sequence[Example], results: Sequence[Rendered | RowProblem]) -> list[Finding]:
+def check_refused(refused: Sequence[tuple[Example, RowProblem]], total: int) -> list[Finding]:
     """Rows that the chat template refuses."""
-    refused = [
-        (example, result) for example, result in zip(examples, results, strict=True) if isinstance(result, RowProblem)
-    ]
     if not refused:
         return []
     example, problem = refused[0]
-    severity: Severity = "block" if len(refused) > BLOCKING_SHARE * len(examples) else "warn"
-    return [
-        Finding(
-            "template", severity, len(refused), f"{len(refused)} rows are refused by the model's chat template. {problem}", example.where,
-            "Change the order of turns, or use the plain template.", {"data.template": "plain"},
-        )
-    ]  # fmt: skip
+    what = f"{_rows(len(refused))} refused by the model's chat template. {problem}"
+    fix = "Change the order of turns, or use the plain template."
+    return [Finding("template", _grave(len(refused), total), len(refused), what, example.where, fix, PLAIN)]
 
 
 def check_tokens(
-    pairs: Sequence[Pair], renderer: Renderer, lengths: Lengths, sequence_length: int | None
+    facts: Sequence[TokenFacts], lengths: Lengths, sequence_length: int | None, is_text: bool
 ) -> list[Finding]:
-    """Findings over whole (uncut) renderings; `sequence_length` None means the suggested length."""
+    """Findings over whole rows; `sequence_length` None means the suggested length."""
     limit = sequence_length or lengths.suggested
-    is_text = bool(pairs) and pairs[0][0].is_text
-    found = [*_nothing_trained(pairs, limit, is_text), *_never_ends(pairs, renderer), *_merged(pairs)]
-    if not is_text:
-        found += _cut(pairs, limit, lengths)
-    return found
+    found = [
+        *_nothing_trained(facts, limit, is_text),
+        *_never_ends(facts),
+        *_merged(facts),
+        *_lost(facts),
+        *_specials(facts),
+    ]
+    return found if is_text else [*found, *_cut(facts, limit, lengths)]
 
 
-def _nothing_trained(pairs: Sequence[Pair], limit: int, is_text: bool) -> list[Finding]:
-    empty = [example for example, row in pairs if not _trained_before(row, None if is_text else limit)]
+def _rows(number: int) -> str:
+    return "1 row is" if number == 1 else f"{number} rows are"
+
+
+def _grave(number: int, total: int) -> Severity:
+    return "block" if number > BLOCKING_SHARE * total else "warn"
+
+
+def _nothing_trained(facts: Sequence[TokenFacts], limit: int, is_text: bool) -> list[Finding]:
+    empty = [row for row in facts if row.first == 0 or (not is_text and row.first >= limit)]
     if not empty:
         return []
-    severity: Severity = "block" if len(empty) > BLOCKING_SHARE * len(pairs) else "warn"
-    what = f"{len(empty)} rows have no token to learn at {limit} tokens: their answer begins behind the cut or is not trained."
-    return [Finding("nothing to learn", severity, len(empty), what, empty[0].where, "Use a longer sequence length.")]
+    what = f"{len(empty)} rows have nothing to learn at {limit} tokens: the answer begins behind the cut."
+    severity = _grave(len(empty), len(facts))
+    return [
+        Finding("nothing to learn", severity, len(empty), what, empty[0].example.where, "Use a longer sequence length.")
+    ]
 
 
-def _trained_before(row: Rendered, limit: int | None) -> bool:
-    return any(label != IGNORED for label in row.labels[1:limit])
-
-
-def _cut(pairs: Sequence[Pair], limit: int, lengths: Lengths) -> list[Finding]:
-    cut = [(example, row) for example, row in pairs if row.tokens_whole > limit]
+def _cut(facts: Sequence[TokenFacts], limit: int, lengths: Lengths) -> list[Finding]:
+    cut = [row for row in facts if row.tokens > limit]
     if not cut:
         return []
-    answers = [example for example, row in cut if first_and_last_trained(row)[1] > limit]
-    share = len(answers) / len(pairs)
-    what = f"{len(cut)} rows ({len(cut) / len(pairs):.1%}) are longer than {limit} tokens; {len(answers)} of them lose the end of an answer."
-    severity: Severity = "warn" if share > 0.01 else "note"
-    where = (answers or [cut[0][0]])[0].where
-    return [
-        Finding(
-            "cut",
-            severity,
-            len(cut),
-            what,
-            where,
-            f"The longest row has {lengths.longest} tokens.",
-            {"training.sequence_length": -(-lengths.longest // 64) * 64},
-        )
-    ]
-
-
-def _never_ends(pairs: Sequence[Pair], renderer: Renderer) -> list[Finding]:
-    """Rows whose last trained token is not one at which generation stops: a model that learns them would never stop."""
-    stops = set(renderer.stop_token_ids)
-    open_ended = [example for example, row in pairs if not stops.intersection(renderer.last_learned(row))]
-    if not open_ended:
-        return []
-    severity: Severity = "block" if len(open_ended) > 0.5 * len(pairs) else "warn"
+    answers = [row for row in cut if row.end > limit]
+    share = f"{len(cut) / len(facts):.1%}"
     what = (
-        f"In {len(open_ended)} rows the last learned token is not an end of turn, so the model would not learn to stop."
+        f"{len(cut)} rows ({share}) are longer than {limit} tokens; {len(answers)} of them lose the end of an answer."
     )
-    return [
-        Finding(
-            "no end",
-            severity,
-            len(open_ended),
-            what,
-            open_ended[0].where,
-            "Use the plain template, which ends every answer.",
-            {"data.template": "plain"},
-        )
-    ]
+    severity: Severity = "warn" if len(answers) > 0.01 * len(facts) else "note"
+    remedy = {"training.sequence_length": -(-lengths.longest // 64) * 64}
+    fix = f"The longest row has {lengths.longest} tokens."
+    return [Finding("cut", severity, len(cut), what, (answers or cut)[0].example.where, fix, remedy)]
 
 
-def _merged(pairs: Sequence[Pair]) -> list[Finding]:
-    merged = [example for example, row in pairs if row.merged_start]
+def _never_ends(facts: Sequence[TokenFacts]) -> list[Finding]:
+    """Rows whose last learned token does not stop generation: a model that learns them would never stop."""
+    endless = [row for row in facts if row.end and not row.ends]
+    if not endless:
+        return []
+    what = f"In {len(endless)} rows the last learned token is not an end of turn, so the model would not learn to stop."
+    severity: Severity = "block" if len(endless) > 0.5 * len(facts) else "warn"
+    fix = "Use the plain template, which ends every answer."
+    return [Finding("no end", severity, len(endless), what, endless[0].example.where, fix, PLAIN)]
+
+
+def _merged(facts: Sequence[TokenFacts]) -> list[Finding]:
+    merged = [row for row in facts if row.merged]
     if not merged:
         return []
     what = f"In {len(merged)} rows the answer begins inside a token of the prompt; that token is not learned."
-    return [
-        Finding(
-            "merged start",
-            "note",
-            len(merged),
-            what,
-            merged[0].where,
-            "Remove white space at the start of the answers.",
-        )
-    ]
+    fix = "Remove white space at the start of the answers."
+    return [Finding("merged start", "note", len(merged), what, merged[0].example.where, fix)]
+
+
+def _lost(facts: Sequence[TokenFacts]) -> list[Finding]:
+    """Content that the template leaves out or rewrites, by kind."""
+    counts = Counter(row.lost for row in facts if row.lost)
+    found: list[Finding] = []
+    for kind, number in counts.most_common():
+        first = next(row for row in facts if row.lost == kind)
+        severity: Severity = "warn" if "content" in kind and number > BLOCKING_SHARE * len(facts) else "note"
+        what = f"In {number} rows the chat template does not write {kind} as it stands in the data."
+        fix = "Look at these rows in the mask view: what is not there is not learned."
+        found.append(Finding("left out by template", severity, number, what, first.example.where, fix))
+    return found
+
+
+def _specials(facts: Sequence[TokenFacts]) -> list[Finding]:
+    """Texts that hold the model's special tokens: they would be read as the end of a turn, not as text."""
+    inside = [row for row in facts if row.specials]
+    if not inside:
+        return []
+    what = f'{len(inside)} rows hold special tokens of the model as text, first "{snippet(inside[0].specials, 40)}".'
+    fix = "Remove them: the model reads them as commands, for instance as the end of a turn."
+    return [Finding("special tokens", "warn", len(inside), what, inside[0].example.where, fix)]

@@ -25,12 +25,13 @@ class _Source:
         self.text = ""
 
     def __iter__(self) -> Iterator[str]:
-        for self.number, self.text in self._lines:
-            yield self.text
+        for number, text in self._lines:
+            self.number, self.text = number, text
+            yield text
 
 
 def read_csv(path: Path, options: ReadOptions, report: ReadReport) -> Iterator[Row]:
-    """Rows with the header's names. UserError with the line for ragged rows, open quotes and characters behind a quote."""
+    """Rows with the header's names. UserError with the line for ragged rows and for quotes in wrong places."""
     csv.field_size_limit(LONGEST_CELL)
     with TextFile(path, options, report) as file:
         dialect = decide_dialect(path, file.head, options, report)

@@ -32,8 +32,9 @@ class Skipped:
 class Dataset:
     """`examples` are the usable rows in file order, or a sample of them; `rows` and `usable` count all.
 
-    `skipped` lists faulty rows (the first ten thousand when only a sample is kept, all else; `skipped_counts` counts all).
-    `left_out` counts rows that are left out on purpose: answers that the data itself calls bad. `labels` counts classes.
+    `skipped` lists faulty rows (the first ten thousand when only a sample is kept, all else; `skipped_counts` counts
+    all). `left_out` counts rows that are left out on purpose: answers that the data itself calls bad. `labels` counts
+    classes.
     """
 
     source: str
@@ -110,7 +111,7 @@ def _take(dataset: Dataset, row: Row, sampler: Sampler) -> None:
 
 
 def choose_format(sample: list[Row], format_name: str, columns: Mapping[str, str], source: str) -> DetectedFormat:
-    """The format a person named, completed from the data, or the one that is recognised. UserError when neither works."""
+    """The format a person named, completed from the data, or the recognised one. UserError when neither works."""
     detected = detect_format(sample)
     if format_name in {"", "auto"} and not columns:
         if not detected.name:
@@ -172,10 +173,12 @@ def _check_map(name: str, columns: Mapping[str, str], detected: DetectedFormat, 
         )  # fmt: skip
 
 
-def count_kinds(skipped: Iterable[Skipped]) -> list[tuple[str, int, Skipped]]:
-    """Kinds of problem with their number and first row, most frequent first."""
+def count_kinds(skipped: Iterable[Skipped], counts: Mapping[str, int] | None = None) -> list[tuple[str, int, Skipped]]:
+    """Kinds of problem with their number and first row, most frequent first. `counts` are the numbers where not all
+    rows are listed."""
     skipped = list(skipped)
     first: dict[str, Skipped] = {}
     for item in skipped:
         first.setdefault(item.kind, item)
-    return [(kind, number, first[kind]) for kind, number in Counter(item.kind for item in skipped).most_common()]
+    numbers = Counter(counts) if counts else Counter(item.kind for item in skipped)
+    return [(kind, number, first[kind]) for kind, number in numbers.most_common() if kind in first]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.data.aliases import find_column, normal
@@ -11,9 +11,7 @@ from engine.data.convert import FORMATS, to_example
 from engine.data.examples import RowProblem
 from engine.data.json_values import JsonError, parse_json
 from engine.data.rows import Row, as_text, snippet
-
-FEW_LABELS = 50
-"""More different labels than this in a sample are texts, not classes, unless they repeat often."""
+from engine.data.sample import Sample
 
 
 @dataclass(frozen=True)
@@ -39,36 +37,9 @@ class _Guess:
     reason: str
 
 
-class _Sample:
-    """The rows that are looked at, by column. Only columns that hold something count."""
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self.rows = rows
-        filled = Counter(name for row in rows for name, value in row.fields.items() if value not in (None, "", [], {}))
-        order = {name: place for place, name in enumerate(dict.fromkeys(name for row in rows for name in row.fields))}
-        self.every_column = list(order)
-        self.columns = sorted(filled, key=order.__getitem__)
-        self.filled = filled
-
-    def values(self, column: str) -> list[object]:
-        return [row.fields[column] for row in self.rows if row.fields.get(column) not in (None, "", [], {})]
-
-    def share(self, column: str, test: Callable[[object], bool]) -> float:
-        values = self.values(column)
-        return sum(map(test, values)) / len(values) if values else 0.0
-
-    def is_label(self, column: str) -> bool:
-        """Whether the values are short and repeat, as classes do."""
-        values = [as_text(value) for value in self.values(column)]
-        if not values or any(len(value) > 80 or "\n" in value for value in values):
-            return False
-        different = len(set(values))
-        return different <= max(2, min(FEW_LABELS, len(values) // 2)) or different <= len(values) // 10
-
-
 def detect_format(rows: Sequence[Row]) -> DetectedFormat:
     """Look at all the given rows (some hundreds are enough) and say which format they are in."""
-    sample = _Sample(rows)
+    sample = Sample(rows)
     schemas = Counter(tuple(sorted(row.fields)) for row in rows).most_common()
     columns = tuple(dict.fromkeys(name for row in rows for name in row.fields))
     best, share = _Guess("", {}, 0.0, ""), 0.0
@@ -88,7 +59,7 @@ def detect_format(rows: Sequence[Row]) -> DetectedFormat:
     return DetectedFormat(best.name, best.map, round(best.certainty * share, 3), reason, columns, tuple(schemas))
 
 
-def _no_format(sample: _Sample) -> str:
+def _no_format(sample: Sample) -> str:
     if not sample.columns:
         return "No column holds anything."
     names = ", ".join(snippet(name, 30) for name in sample.columns[:12])
@@ -116,7 +87,7 @@ def _messages_like(value: object, role: str, content: str) -> bool:
     )
 
 
-def _conversation_column(sample: _Sample) -> tuple[str, str]:
+def _conversation_column(sample: Sample) -> tuple[str, str]:
     """A column that holds lists of messages, and the format whose spelling it has."""
     for column in sample.columns:
         if sample.share(column, lambda value: _messages_like(value, "role", "content")) > 0.5:
@@ -126,7 +97,7 @@ def _conversation_column(sample: _Sample) -> tuple[str, str]:
     return "", ""
 
 
-def _with_optional(sample: _Sample, name: str, columns: Mapping[str, str], roles: Sequence[str]) -> dict[str, str]:
+def _with_optional(sample: Sample, name: str, columns: Mapping[str, str], roles: Sequence[str]) -> dict[str, str]:
     """`columns` and the optional roles for which there is a column of the usual name, even one that is empty so far."""
     found = dict(columns)
     for role in roles:
@@ -142,7 +113,7 @@ def _quoted(*columns: str) -> str:
     return " and ".join(f'"{snippet(column, 40)}"' for column in columns)
 
 
-def _chat(sample: _Sample) -> _Guess | None:
+def _chat(sample: Sample) -> _Guess | None:
     column, name = _conversation_column(sample)
     if not column or normal(column) in {"chosen", "rejected"}:
         return None
@@ -152,7 +123,7 @@ def _chat(sample: _Sample) -> _Guess | None:
     return _Guess(name, found, 0.97, f"{_quoted(column)} holds lists of messages with {spelling}.")
 
 
-def _preferences(sample: _Sample) -> _Guess | None:
+def _preferences(sample: Sample) -> _Guess | None:
     chosen, rejected = find_column("chosen", sample.columns), find_column("rejected", sample.columns)
     if not chosen or not rejected:
         return None
@@ -167,7 +138,7 @@ def _preferences(sample: _Sample) -> _Guess | None:
     return _Guess("preference", found, 0.99, f"{_quoted(chosen, rejected)} are two answers to the same question.")
 
 
-def _thumbs(sample: _Sample) -> _Guess | None:
+def _thumbs(sample: Sample) -> _Guess | None:
     label = find_column("kto_label", sample.columns)
     if not label or sample.share(label, lambda value: isinstance(value, bool)) < 0.99:
         return None
@@ -188,7 +159,7 @@ def _thumbs(sample: _Sample) -> _Guess | None:
     )
 
 
-def _instructions(sample: _Sample) -> _Guess | None:
+def _instructions(sample: Sample) -> _Guess | None:
     instruction = find_column("instruction", sample.columns)
     output = find_column("output", sample.columns, [instruction])
     if instruction and output:
@@ -218,7 +189,7 @@ def _is_json_object(value: object) -> bool:
         return False
 
 
-def _pairs(sample: _Sample) -> _Guess | None:
+def _pairs(sample: Sample) -> _Guess | None:
     prompt = find_column("prompt", sample.columns)
     completion = find_column("completion", sample.columns, [prompt])
     if not prompt or not completion:
@@ -241,7 +212,7 @@ def _pairs(sample: _Sample) -> _Guess | None:
     return _Guess("prompt_completion", found, certainty, f"{_quoted(prompt, completion)} are a prompt and its answer.")
 
 
-def _classes(sample: _Sample) -> _Guess | None:
+def _classes(sample: Sample) -> _Guess | None:
     label = next((c for c in _label_columns(sample) if sample.is_label(c) or normal(c) in {"label", "labels"}), "")
     text = find_column("text", sample.columns, [label]) or find_column("prompt", sample.columns, [label])
     if not label or not text:
@@ -256,14 +227,14 @@ def _classes(sample: _Sample) -> _Guess | None:
     )
 
 
-def _label_columns(sample: _Sample) -> list[str]:
+def _label_columns(sample: Sample) -> list[str]:
     found: list[str] = []
     while column := find_column("label", sample.columns, found):
         found.append(column)
     return found
 
 
-def _only_text(sample: _Sample) -> _Guess | None:
+def _only_text(sample: Sample) -> _Guess | None:
     column = find_column("text", sample.columns)
     if (
         len(sample.columns) == 1
@@ -288,7 +259,7 @@ def _only_text(sample: _Sample) -> _Guess | None:
     )
 
 
-def _two_columns(sample: _Sample) -> _Guess | None:
+def _two_columns(sample: Sample) -> _Guess | None:
     """Nameless pairs: one column with few values is a label, else the first is the question."""
     used = [column for column in sample.columns if sample.filled[column] > len(sample.rows) * 0.5]
     texts = [column for column in used if sample.share(column, lambda value: isinstance(value, str)) > 0.99]

@@ -21,7 +21,8 @@ _ZERO_SHARE = 0.3
 
 
 def decide_encoding(path: Path, head: bytes, options: ReadOptions, report: ReadReport) -> str:
-    """The codec to read with, noted in the report. UserError when the codec is unknown or the bytes look like bare UTF-16."""
+    """The codec to read with, noted in the report. UserError when the codec is unknown or the bytes look like bare
+    UTF-16."""
     encoding = _decided(path, head, options, report)
     report.encoding = encoding
     return encoding
@@ -60,7 +61,7 @@ def _named(path: Path, name: str, report: ReadReport) -> str:
 
 
 def not_decodable(path: Path, line: int, error: UnicodeDecodeError, raw: bytes) -> UserError:
-    """What to say about bytes that are not text in the encoding: the line, the byte, and what they would be elsewhere."""
+    """What to say about bytes that are not text in the encoding: line, byte, and what they would be elsewhere."""
     byte = error.object[error.start]
     column = error.start - (error.object.rfind(b"\n", 0, error.start) + 1) + 1
     fix = "Save the file as UTF-8, or say its encoding."

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.data.checks import Finding, check_examples, check_reading, worst
-from engine.data.checks_tokens import check_rendering, check_tokens
+from engine.data.checks_text import check_texts
+from engine.data.checks_tokens import check_refused, check_tokens
 from engine.data.convert import FORMATS
-from engine.data.dataset import Dataset, count_kinds, load_dataset, open_rows
+from engine.data.dataset import Dataset, count_kinds, load_dataset
 from engine.data.detect import detect_format
 from engine.data.examples import Example, RowProblem
 from engine.data.lengths import Lengths, measure_lengths
-from engine.data.render import Rendered, Renderer
+from engine.data.limits import limit_this_process
+from engine.data.render import Rendered, Renderer, writes_date
 from engine.data.rows import ReadOptions, ReadReport
+from engine.data.sources import open_rows
 from engine.data.split import suggested_held_out
 from engine.data.summary import DataSummary
+from engine.data.token_facts import token_facts
 from engine.errors import UserError
 
 __all__ = ["DataSummary", "inspect_data"]
 
 PREVIEWS = 10
+KEPT_ROWS = 100_000
+"""Rows whose texts and tokens are looked at; beyond it a sample stands for all, and the lengths say so."""
 _LONGEST_PREVIEW = 8000
 Emit = Callable[[dict[str, Any]], None]
 
@@ -33,13 +38,15 @@ def inspect_data(
     """Look at a data source and, when `model` is given, at its tokens.
 
     Request: `source`; optional `model` (folder), `format`, `map`, `template` ("model" or "plain"), `sequence_length`,
-    `previews` (how many rows are shown, 10), `first_preview` (the row number to begin with, 1), `limit` (read at most so
-    many rows), and the reading options `encoding delimiter header split config revision skip_bad_rows`.
+    `previews` (how many rows are shown, 10), `first_preview` (the row number to begin with, 1), `limit` (read at most
+    so many rows), and the reading options `encoding delimiter header split config revision skip_bad_rows`.
 
-    Result: `source rows complete format title map confidence reason columns schemas notes encoding delimiter skipped labels
-    previews findings worst template lengths summary`; the last three are None without a model. See `_document`.
+    Result: `source rows complete format title map confidence reason columns schemas notes encoding delimiter skipped
+    labels previews findings worst template lengths summary`; the last three are None without a model. See `_document`.
     A format that is not recognised is no error here: `format` is empty, `columns` and `sample` allow mapping by hand.
     """
+    if emit is not None:
+        limit_this_process()
     options = read_options(request)
     source = str(request.get("source") or request.get("path") or "")
     if not source:
@@ -47,16 +54,24 @@ def inspect_data(
     unknown = _not_recognised(source, request, options)
     if unknown is not None:
         return unknown
+    try:
+        return _inspect(source, options, request, emit)
+    except MemoryError:
+        raise UserError(
+            "The data needs more memory than a job may use.", source, "Look at a part of it (limit).", 1
+        ) from None
+
+
+def _inspect(source: str, options: ReadOptions, request: Mapping[str, Any], emit: Emit | None) -> dict[str, Any]:
     dataset = load_dataset(
         source, str(request.get("format") or "auto"), dict(request.get("map") or {}), options=options,
-        limit=request.get("limit"), progress=lambda rows: _say(emit, f"{rows} rows read"),
+        limit=request.get("limit"), keep=KEPT_ROWS, progress=lambda rows: _say(emit, f"{rows} rows read"),
     )  # fmt: skip
-    findings = [*check_reading(dataset), *check_examples(dataset)]
+    findings = [*check_reading(dataset), *check_examples(dataset), *check_texts(dataset.examples)]
     document = _document(dataset)
     if request.get("model") and dataset.examples:
-        _say(emit, "counting tokens")
         with Renderer.load(Path(str(request["model"])), str(request.get("template") or "model")) as renderer:
-            findings += _with_tokens(document, dataset, renderer, request)
+            findings += _with_tokens(document, dataset, renderer, request, emit)
     else:
         document["previews"] = [_bare_preview(example) for example in _shown(dataset.examples, request)]
     findings.sort(key=lambda finding: ("block", "warn", "note").index(finding.severity))
@@ -108,11 +123,12 @@ def _not_recognised(source: str, request: Mapping[str, Any], options: ReadOption
 def _document(dataset: Dataset) -> dict[str, Any]:
     """The part of the result that needs no model."""
     detected, report = dataset.detected, dataset.report
-    labels = Counter(example.label for example in dataset.examples if example.label)
     return {
         "source": dataset.source,
         "rows": dataset.rows,
-        "usable_rows": len(dataset.examples),
+        "usable_rows": dataset.usable,
+        "sampled_rows": len(dataset.examples),
+        "left_out_rows": dataset.left_out,
         "complete": dataset.complete,
         "format": detected.name,
         "title": FORMATS[detected.name].title if detected.name else "",
@@ -128,10 +144,10 @@ def _document(dataset: Dataset) -> dict[str, Any]:
         "bad_row_count": report.bad_row_count,
         "skipped": [
             {"kind": kind, "rows": rows, "where": first.where, "reason": first.reason}
-            for kind, rows, first in count_kinds(dataset.skipped)
+            for kind, rows, first in count_kinds(dataset.skipped, dataset.skipped_counts)
         ],
-        "labels": dict(labels.most_common(200)),
-        "held_out_suggestion": suggested_held_out(len(dataset.examples)),
+        "labels": dict(dataset.labels.most_common(200)),
+        "held_out_suggestion": suggested_held_out(dataset.usable),
         "template": None,
         "lengths": None,
         "summary": None,
@@ -140,14 +156,14 @@ def _document(dataset: Dataset) -> dict[str, Any]:
 
 
 def _with_tokens(
-    document: dict[str, Any], dataset: Dataset, renderer: Renderer, request: Mapping[str, Any]
+    document: dict[str, Any], dataset: Dataset, renderer: Renderer, request: Mapping[str, Any], emit: Emit | None
 ) -> list[Finding]:
     """Fill in what needs the model's tokenizer and template; return the findings."""
-    examples = dataset.examples
-    results = renderer.render_many(examples)
-    pairs = [(example, row) for example, row in zip(examples, results, strict=True) if isinstance(row, Rendered)]
-    lengths = measure_lengths([row for _, row in pairs])
-    document["template"] = {"kind": renderer.kind, "note": renderer.note}
+    examples, is_text = dataset.examples, dataset.format == "text"
+    facts, refused = token_facts(renderer, examples, lambda rows: _say(emit, f"tokens of {rows} rows counted"))
+    lengths = measure_lengths(facts, dataset.usable if len(examples) < dataset.usable else 0, is_text)
+    date = writes_date(renderer)
+    document["template"] = {"kind": renderer.kind, "note": " ".join(filter(None, (renderer.note, date)))}
     document["lengths"] = lengths.as_dict()
     document["summary"] = _summary(dataset, lengths).as_dict()
     limit = request.get("sequence_length") or None
@@ -155,14 +171,13 @@ def _with_tokens(
     document["previews"] = [
         _preview(example, result) for example, result in zip(shown, renderer.render_many(shown, limit), strict=True)
     ]
-    return [*check_rendering(examples, results), *check_tokens(pairs, renderer, lengths, limit)]
+    return [*check_refused(refused, len(examples)), *check_tokens(facts, lengths, limit, is_text)]
 
 
 def _summary(dataset: Dataset, lengths: Lengths) -> DataSummary:
-    rows = len(dataset.examples)
     return DataSummary(
-        rows, lengths.trained_tokens, lengths.total_tokens, lengths.p50, lengths.p95, lengths.p99, lengths.longest,
-        dataset.format, suggested_held_out(rows),
+        dataset.usable, lengths.trained_tokens, lengths.total_tokens, lengths.p50, lengths.p95, lengths.p99,
+        lengths.longest, dataset.format, suggested_held_out(dataset.usable),
     )  # fmt: skip
 
 
@@ -187,5 +202,6 @@ def _preview(example: Example, result: Rendered | RowProblem) -> dict[str, Any]:
     pieces = [{"text": result.text[start:end][:_LONGEST_PREVIEW], "kind": kind} for start, end, kind in result.spans]
     return {
         **preview, "pieces": pieces, "tokens": result.tokens_whole, "kept_tokens": len(result.input_ids),
-        "trained_tokens": result.trained_tokens, "truncated": result.truncated, "answer_truncated": result.answer_truncated,
+        "trained_tokens": result.trained_tokens, "truncated": result.truncated,
+        "answer_truncated": result.answer_truncated,
     }  # fmt: skip

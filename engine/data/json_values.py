@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from engine.data.rows import WrittenFloat, snippet
 
 LARGEST_VALUE = 64 << 20
 """Characters of the largest single element of an array that is held in memory."""
+_SURROGATE = re.compile(r"\\u[dD]")
 _SPACE = re.compile(r"[ \t\n\r]*")
-_COLONS = re.compile(r'"[ \t\n\r]*:')
-_MINUS_ZERO = re.compile(r"-0(?![0-9.eE])")
 
 
 class JsonError(ValueError):
@@ -45,17 +44,30 @@ def _whole_number(text: str) -> int | WrittenFloat:
     return WrittenFloat(text) if text == "-0" or len(text) > 4000 else int(text)
 
 
-_FAST = json.JSONDecoder(parse_float=WrittenFloat, parse_constant=_refuse_constant)
-_CAREFUL = json.JSONDecoder(
+_DECODER = json.JSONDecoder(
     parse_float=WrittenFloat, parse_constant=_refuse_constant, parse_int=_whole_number, object_pairs_hook=_unique
 )
+_SCAN: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]
+_NUMBER_GOES_ON = re.compile(r"[0-9.eE+-]*\Z")
 
 
 def parse_json(text: str) -> Any:
     """The one JSON value in `text`, with nothing but white space around it. Raises JsonError.
 
-    Numbers with a fraction or an exponent are `WrittenFloat`; doubled keys, NaN and halves of surrogate pairs are errors.
+    Numbers with a fraction or an exponent are `WrittenFloat`; doubled keys, NaN and halves of surrogate pairs are
+    errors.
     """
+    try:
+        value, end = _SCAN(text, 0)
+        if end == len(text):
+            _check_pairs(value, text, 0, end)
+            return value
+    except (ValueError, RecursionError, StopIteration):
+        pass  # the long way says what is wrong
+    return _parse_carefully(text)
+
+
+def _parse_carefully(text: str) -> Any:
     value, end = decode_at(text, _SPACE.match(text, 0).end())  # type: ignore[union-attr]
     rest = _SPACE.match(text, end).end()  # type: ignore[union-attr]
     if rest != len(text):
@@ -66,9 +78,7 @@ def parse_json(text: str) -> Any:
 def decode_at(text: str, start: int) -> tuple[Any, int]:
     """The JSON value that begins at `start`, and the index behind it. Raises JsonError."""
     try:
-        value, end = _FAST.raw_decode(text, start)
-        if not _surely_unique(value, text, start, end):
-            value, end = _CAREFUL.raw_decode(text, start)
+        value, end = _DECODER.raw_decode(text, start)
     except json.JSONDecodeError as error:
         raise _explained(text, error) from None
     except JsonError as error:
@@ -76,50 +86,13 @@ def decode_at(text: str, start: int) -> tuple[Any, int]:
         raise
     except RecursionError:
         raise JsonError("The value is nested too deeply.", start) from None
-    except ValueError:
-        value, end = _retry_carefully(text, start)
-    if text.find("\\ud", start, end) >= 0 or text.find("\\uD", start, end) >= 0:
-        _refuse_half_pairs(value, start)
+    _check_pairs(value, text, start, end)
     return value, end
 
 
-def _retry_carefully(text: str, start: int) -> tuple[Any, int]:
-    """Whole numbers of thousands of digits are refused by the fast decoder only."""
-    try:
-        return _CAREFUL.raw_decode(text, start)
-    except json.JSONDecodeError as error:
-        raise _explained(text, error) from None
-    except JsonError as error:
-        error.position = start
-        raise
-    except RecursionError:
-        raise JsonError("The value is nested too deeply.", start) from None
-
-
-def _surely_unique(value: Any, text: str, start: int, end: int) -> bool:
-    """Whether no key was lost: there are as many keys as colons behind a quote, and no text that could mislead the count."""
-    if not isinstance(value, (dict, list)):
-        return text[start:end] != "-0"
-    keys = _count_keys(value)
-    if text.find("-0", start, end) >= 0 and _MINUS_ZERO.search(text, start, end):
-        return False
-    if text.count(":", start, end) == keys:
-        return True
-    return text.find('\\\\"', start, end) < 0 and len(_COLONS.findall(text, start, end)) == keys + text.count(
-        '\\":', start, end
-    )
-
-
-def _count_keys(value: Any) -> int:
-    total, waiting = 0, [value]
-    while waiting:
-        item = waiting.pop()
-        if type(item) is dict:
-            total += len(item)
-            waiting.extend(child for child in item.values() if type(child) is dict or type(child) is list)
-        else:
-            waiting.extend(child for child in item if type(child) is dict or type(child) is list)
-    return total
+def _check_pairs(value: Any, text: str, start: int, end: int) -> None:
+    if text.find("\\", start, end) >= 0 and _SURROGATE.search(text, start, end):
+        _refuse_half_pairs(value, start)
 
 
 def _refuse_half_pairs(value: Any, start: int) -> None:
@@ -224,7 +197,8 @@ class JsonCursor:
         while True:
             try:
                 value, end = decode_at(self._text, self._at)
-                if end < len(self._text) or self._ended:  # a number at the end of a block may go on in the next
+                # a number at the end of a block may go on in the next one
+                if self._ended or not _NUMBER_GOES_ON.match(self._text, end):
                     self._at = end
                     return value
             except JsonError as error:

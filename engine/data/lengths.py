@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engine.data.render import Rendered, first_and_last_trained
 from engine.data.summary import percentile
+from engine.data.token_facts import TokenFacts
 
 CANDIDATES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 _BARS = 24
+TEXT_LENGTH = 2048
+"""Long texts are split into pieces of at most this many tokens when nothing else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +49,23 @@ class Lengths:
         return asdict(self)
 
 
-def measure_lengths(rendered: Sequence[Rendered], sampled_from: int = 0) -> Lengths:
-    """Figures over rows that were rendered without a limit."""
-    lengths = sorted(row.tokens_whole for row in rendered)
-    ends = sorted(first_and_last_trained(row)[1] for row in rendered)
+def measure_lengths(facts: Sequence[TokenFacts], sampled_from: int = 0, is_text: bool = False) -> Lengths:
+    """Figures over whole rows. `sampled_from` is the number of usable rows when `facts` are only a part of them; the
+    token totals are then scaled up to it. Texts are split, not cut, so their suggested length stays moderate."""
+    lengths = sorted(row.tokens for row in facts)
+    ends = sorted(row.end for row in facts)
+    scale = sampled_from / len(lengths) if sampled_from and lengths else 1.0
     total = sum(lengths)
     longest = lengths[-1] if lengths else 0
+    suggested = suggested_length(lengths)
     cuts = tuple(
         _cut_at(length, lengths, ends) for length in CANDIDATES if length < longest * 2 or length == CANDIDATES[0]
     )
     return Lengths(
         len(lengths), round(total / len(lengths), 1) if lengths else 0.0,
         percentile(lengths, 0.5), percentile(lengths, 0.95), percentile(lengths, 0.99), longest,
-        total, sum(row.trained_tokens for row in rendered), _histogram(lengths), cuts, suggested_length(lengths), sampled_from,
+        round(total * scale), round(sum(row.trained for row in facts) * scale), _histogram(lengths), cuts,
+        min(suggested, TEXT_LENGTH) if is_text else suggested, sampled_from,
     )  # fmt: skip
 
 
@@ -70,8 +76,8 @@ def _cut_at(length: int, lengths: Sequence[int], ends: Sequence[int]) -> CutAt:
 
 
 def suggested_length(ascending: Sequence[int]) -> int:
-    """The 99th percentile rounded up to a multiple of 64 (tensor cores like multiples), at least 64; the longest row when
-    that is hardly longer."""
+    """The 99th percentile rounded up to a multiple of 64 (tensor cores like multiples), at least 64; the longest row
+    when that is hardly longer."""
     if not ascending:
         return 64
     p99, longest = percentile(ascending, 0.99), ascending[-1]
@@ -84,9 +90,9 @@ def _histogram(ascending: Sequence[int]) -> tuple[tuple[int, int, int], ...]:
     if not ascending:
         return ()
     top = percentile(ascending, 0.995)
-    width = _round_width(top / _BARS)
+    width = _round_width((top - ascending[0] + 1) / _BARS)
     bars: list[tuple[int, int, int]] = []
-    start, below = 0, 0
+    start, below = ascending[0] // width * width, 0
     while start <= top:
         upto = bisect_right(ascending, start + width - 1)
         bars.append((start, start + width, upto - below))

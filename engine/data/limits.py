@@ -11,7 +11,8 @@ JOB_CPU_SECONDS = 3600
 
 
 def limit_this_process(memory_bytes: int = JOB_MEMORY_BYTES, cpu_seconds: int = JOB_CPU_SECONDS) -> None:
-    """Lower the limits of this process for good. Limits that are lower already stay; systems without them are passed over."""
+    """Lower the limits of this process for good. Limits that are lower already stay; systems without them are passed
+    over."""
     for kind, wanted in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_CPU, cpu_seconds),

@@ -14,7 +14,8 @@ from engine.data.source import SNIFFED_BYTES, open_bytes
 from engine.errors import UserError
 
 LONGEST_LINE = 64 << 20
-"""Bytes (or characters, where the encoding is not UTF-8) of the longest line that is read: 1 000 times any context length."""
+"""Bytes (or characters, where the encoding is not UTF-8) of the longest line that is read: 1 000 times any context
+length."""
 BLOCK_BYTES = 1 << 20
 
 

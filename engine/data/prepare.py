@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.data.dataset import Dataset, Skipped, count_kinds, load_dataset
 from engine.data.examples import Example, RowProblem
-from engine.data.render import Rendered, Renderer, text_pieces
+from engine.data.render import Rendered, Renderer, text_pieces, writes_date
 from engine.data.rows import ReadOptions, json_text
 from engine.data.split import split_rows
 from engine.errors import UserError
@@ -73,24 +73,57 @@ def options_of(recipe: Recipe) -> ReadOptions:
     """How a recipe says that its file is to be read. `data.split` counts where a source has parts."""
     data = recipe.data
     return ReadOptions(
-        encoding=getattr(data, "encoding", ""), split=data.split, config=getattr(data, "config", ""),
-        revision=getattr(data, "revision", ""), skip_bad_rows=bool(getattr(data, "skip_bad_rows", False)),
-    )  # fmt: skip
+        encoding=data.encoding,
+        split=data.split,
+        config=data.config,
+        revision=data.revision,
+        skip_bad_rows=data.skip_bad_rows,
+    )
 
 
 def _fill(prepared: PreparedData, dataset: Dataset, recipe: Recipe) -> None:
     limit = recipe.training.sequence_length
-    prepared.skipped = list(dataset.skipped)
-    prepared.skipped += [Skipped(bad.where, "unreadable", bad.reason) for bad in dataset.report.bad_rows]
+    prepared.skipped = _listed(dataset)
     pieces, examples = _render(prepared, dataset.examples, limit)
     _refuse_when_little_is_left(prepared, dataset, recipe)
-    train, held_out = split_examples(examples, recipe.evaluation.held_out_rows, recipe.training.seed)
+    prepared.notes = [*dataset.report.notes]
+    if recipe.data.validation:
+        train: list[int] = list(range(len(examples)))
+        held_out: list[int] = []
+        _fill_validation(prepared, recipe, {row_key(example) for example in examples})
+    else:
+        train, held_out = split_examples(examples, recipe.evaluation.held_out_rows, recipe.training.seed)
+        prepared.held_out_examples = [examples[index] for index in held_out]
+        prepared.held_out = [piece for index in held_out for piece in pieces[index]]
     prepared.train_examples = [examples[index] for index in train]
-    prepared.held_out_examples = [examples[index] for index in held_out]
     prepared.train = [piece for index in train for piece in pieces[index]]
-    prepared.held_out = [piece for index in held_out for piece in pieces[index]]
     prepared.fingerprint = fingerprint(prepared.train, prepared.held_out)
-    prepared.notes = _notes(prepared, dataset)
+    prepared.notes += _notes(prepared)
+
+
+def _listed(dataset: Dataset) -> list[Skipped]:
+    return [*dataset.skipped, *(Skipped(bad.where, "unreadable", bad.reason) for bad in dataset.report.bad_rows)]
+
+
+def _fill_validation(prepared: PreparedData, recipe: Recipe, trained: set[str]) -> None:
+    """Rows of the validation file, at most `evaluation.held_out_rows` of them when that is set."""
+    data = recipe.data
+    options = replace(options_of(recipe), split="")
+    dataset = load_dataset(data.validation, prepared.format, prepared.map, options=options)
+    prepared.skipped += _listed(dataset)
+    prepared.notes += dataset.report.notes
+    wanted = recipe.evaluation.held_out_rows or len(dataset.examples)
+    pieces, examples = _render(prepared, dataset.examples[:wanted], recipe.training.sequence_length)
+    if not examples:
+        raise UserError(
+            "No row of the validation file can be used.", data.validation, "Give a file in the format of the data."
+        )
+    leaks = [example for example in examples if row_key(example) in trained]
+    if leaks:
+        count = f"{len(leaks)} of {len(examples)} rows of the validation file are also trained on"
+        prepared.notes.append(f"{count}, the first at {leaks[0].where}; the evaluation will look better than it is.")
+    prepared.held_out_examples = examples
+    prepared.held_out = [piece for parts in pieces for piece in parts]
 
 
 def _render(
@@ -160,11 +193,10 @@ def fingerprint(train: Iterable[Rendered], held_out: Iterable[Rendered]) -> str:
     return digest.hexdigest()
 
 
-def _notes(prepared: PreparedData, dataset: Dataset) -> list[str]:
+def _notes(prepared: PreparedData) -> list[str]:
     """What a person should read before the run starts, as whole sentences."""
-    notes = [*dataset.report.notes]
-    if prepared.renderer.note:
-        notes.append(prepared.renderer.note)
+    notes: list[str] = []
+    notes += filter(None, (prepared.renderer.note, writes_date(prepared.renderer)))
     for kind, number, first in count_kinds(prepared.skipped):
         notes.append(f"{number} rows are left out ({kind}), the first at {first.where}: {first.reason}")
     if prepared.truncated:

@@ -44,9 +44,9 @@ def _read_file(path: Path, options: ReadOptions, report: ReadReport) -> Iterator
     facts = check_path(path)
     reader = _READERS.get(row_suffix(path))
     if reader is None:
-        ending = row_suffix(path) or "no ending"
+        ending = f"the ending {row_suffix(path)}" if row_suffix(path) else "no ending"
         raise UserError(
-            f"{path.name} has {ending if ending == 'no ending' else 'the ending ' + ending}, which is not a known data format.",
+            f"{path.name} has {ending}, which is not a known data format.",
             str(path),
             f"Known endings are {', '.join(ROW_SUFFIXES)}.",
         )

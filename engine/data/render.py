@@ -5,54 +5,27 @@ from __future__ import annotations
 import datetime
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from tokenizers import Encoding
 
 from engine.data.examples import Example, RowProblem, Turn
+from engine.data.rendered import IGNORED, Rendered, cut_to, text_pieces
 from engine.data.spans import SpanFinder
 from engine.data.template import ChatTemplate, TemplateFault
 from engine.data.template_process import Rendering, Request, TemplateProcess, render_request
 from engine.data.tokenizer import ModelTokenizer
 from engine.errors import UserError
 
-IGNORED = -100
-"""The label of a token that is context only (PyTorch's cross entropy passes it over)."""
+__all__ = ["FIXED_DATE", "IGNORED", "Rendered", "Renderer", "plain_template", "text_pieces", "writes_date"]
 
-Kind = Literal["context", "trained", "cut"]
 PLAIN_TEMPLATE = Path(__file__).resolve().parents[2] / "assets" / "templates" / "plain.jinja"
 FIXED_DATE = datetime.datetime(2024, 7, 26)
-"""The date that templates write which ask for today's: Llama 3's own default where there is no clock. A fixed date gives a
-resumed run, an evaluation and a chat the same text as training."""
+"""The date that templates write which ask for today's: Llama 3's own default where there is no clock. A fixed date
+gives a resumed run, an evaluation and a chat the same text as training."""
 _TOKENIZED_AT_ONCE = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """One row as training sees it.
-
-    `input_ids` and `labels` are equally long and cut to the sequence length; a label is -100 where the token is context.
-    `spans` cover the whole text as (first character, character behind, kind). `tokens_whole` is the length before the cut.
-    `truncated` says that something was cut, `answer_truncated` that it was (also) trained tokens. `merged_start` says
-    that the first characters of an answer share a token with the text before it, and are therefore not learned.
-    """
-
-    text: str
-    input_ids: list[int]
-    labels: list[int]
-    spans: tuple[tuple[int, int, Kind], ...]
-    truncated: bool = False
-    answer_truncated: bool = False
-    tokens_whole: int = 0
-    merged_start: bool = False
-    row: int = 0
-
-    @property
-    def trained_tokens(self) -> int:
-        """Tokens that training learns to predict; the first token of a row has nothing before it to be predicted from."""
-        return sum(label != IGNORED for label in self.labels[1:])
 
 
 @dataclass
@@ -186,7 +159,7 @@ class Renderer:
             merged = merged or (0 < first <= len(ends) and ends[first - 1] > begin)
             labels[first:behind] = ids[first:behind]
             spans.append((begin, end))
-        return _cut(rendering.text, ids, labels, starts, spans, limit, merged, example.row)
+        return cut_to(rendering.text, ids, labels, starts, spans, limit, merged, example.row)
 
     # -- prompts ------------------------------------------------------------------------------------------------
 
@@ -208,7 +181,7 @@ class Renderer:
 
     @property
     def stop_token_ids(self) -> tuple[int, ...]:
-        """Ids at which an answer ends: what the model's settings name, and what the template writes behind an answer."""
+        """Ids at which an answer ends: the model's settings name them, or the template writes them."""
         if self._stops is None:
             ids = list(self.tokenizer.end_ids)
             turns = (Turn("user", "a"), Turn("assistant", "b"))
@@ -219,7 +192,7 @@ class Renderer:
         return self._stops
 
     def last_learned(self, rendered: Rendered) -> tuple[int, ...]:
-        """The special token that ends the last answer (white space behind it aside); nothing when another token does."""
+        """The special token that ends the last answer (white space aside); nothing when another token does."""
         for token in reversed([label for label in rendered.labels if label != IGNORED]):
             if token in self.tokenizer.special_ids:
                 return (token,)
@@ -236,6 +209,14 @@ class Renderer:
         return self.tokenizer.decode(ids)
 
 
+def writes_date(renderer: Renderer) -> str:
+    """A sentence about the date that the template writes into every row; empty when it asks for none."""
+    if "strftime_now" not in renderer.template_text or renderer.today is None:
+        return ""
+    date = f"{renderer.today:%d %b %Y}"
+    return f"The template writes a date; every row gets {date}, so that a resumed run sees the same text."
+
+
 def plain_template(tokenizer: ModelTokenizer) -> str:
     """The plain instruct template for this tokenizer: with its begin token in front where the tokenizer writes one."""
     text = PLAIN_TEMPLATE.read_text(encoding="utf-8")
@@ -245,66 +226,3 @@ def plain_template(tokenizer: ModelTokenizer) -> str:
 def _request(example: Example) -> Request:
     answers = [index for index, turn in enumerate(example.turns) if turn.role == "assistant" and turn.trained]
     return Request([turn.message() for turn in example.turns], example.tools, answers)
-
-
-def _cut(
-    text: str,
-    ids: list[int],
-    labels: list[int],
-    starts: list[int],
-    spans: list[tuple[int, int]],
-    limit: int | None,
-    merged: bool,
-    row: int,
-) -> Rendered:
-    """Cut to `limit` tokens and describe the text as grey, bright and red pieces."""
-    whole = len(ids)
-    if limit is None or whole <= limit:
-        return Rendered(text, ids, labels, _pieces(text, spans, len(text)), False, False, whole, merged, row)
-    answer_cut = any(label != IGNORED for label in labels[limit:])
-    pieces = _pieces(text, spans, starts[limit])
-    return Rendered(text, ids[:limit], labels[:limit], pieces, True, answer_cut, whole, merged, row)
-
-
-def _pieces(text: str, spans: Sequence[tuple[int, int]], cut_at: int) -> tuple[tuple[int, int, Kind], ...]:
-    pieces: list[tuple[int, int, Kind]] = []
-    at = 0
-    for begin, end in sorted(spans):
-        begin, end = min(begin, cut_at), min(end, cut_at)
-        if begin > at:
-            pieces.append((at, begin, "context"))
-        if end > begin:
-            pieces.append((begin, end, "trained"))
-        at = max(at, end)
-    if cut_at > at:
-        pieces.append((at, cut_at, "context"))
-    if len(text) > cut_at:
-        pieces.append((cut_at, len(text), "cut"))
-    return tuple(pieces)
-
-
-def first_and_last_trained(rendered: Rendered) -> tuple[int, int]:
-    """The index of the first trained token and the index behind the last one; (0, 0) when nothing is trained."""
-    places = [place for place, label in enumerate(rendered.labels) if label != IGNORED]
-    return (places[0], places[-1] + 1) if places else (0, 0)
-
-
-def text_pieces(rendered: Rendered, sequence_length: int) -> list[Rendered]:
-    """A long text as consecutive pieces of at most `sequence_length` tokens, so that nothing of it is cut off.
-
-    `rendered` must be whole (rendered without a limit). A last piece of one token is left out: nothing in it can be learned.
-    """
-    ids, labels = rendered.input_ids, rendered.labels
-    if len(ids) <= sequence_length:
-        return [rendered]
-    starts = range(0, len(ids), sequence_length)
-    return [
-        replace(
-            rendered,
-            input_ids=ids[at : at + sequence_length],
-            labels=labels[at : at + sequence_length],
-            tokens_whole=len(ids),
-        )
-        for at in starts
-        if len(ids) - at > 1
-    ]

@@ -6,14 +6,16 @@ import json
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 SNIPPET_CHARACTERS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row as it was written: `number` counts rows from 1, `line` is the line of `file` where the row begins."""
+class Row(NamedTuple):
+    """One row as it was written: `number` counts rows from 1, `line` is the line of `file` where the row begins.
+
+    A tuple, since it is made once per row and a frozen dataclass takes a microsecond longer.
+    """
 
     number: int
     fields: dict[str, Any]

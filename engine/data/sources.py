@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,12 @@ def open_rows(source: str, options: ReadOptions, report: ReadReport, limit: int 
 def is_hub_name(source: str) -> bool:
     """Whether a source is a dataset on the Hub: it has the form of a name, is no path here, and has no file ending."""
     path = Path(source).expanduser()
-    return bool(_HUB_NAME.fullmatch(source)) and row_suffix(path) not in ROW_SUFFIXES and not path.exists() and "/" in source
+    return (
+        bool(_HUB_NAME.fullmatch(source))
+        and row_suffix(path) not in ROW_SUFFIXES
+        and not path.exists()
+        and "/" in source
+    )
 
 
 def _directory_rows(directory: Path, options: ReadOptions, report: ReadReport) -> Iterator[Row]:
@@ -45,7 +49,7 @@ def _directory_rows(directory: Path, options: ReadOptions, report: ReadReport) -
     for file in _chosen_files(directory, options, report):
         for row in read_rows(file, options=options, report=report):
             number += 1
-            yield replace(row, number=number)
+            yield row._replace(number=number)
 
 
 def _chosen_files(directory: Path, options: ReadOptions, report: ReadReport) -> list[Path]:
@@ -56,11 +60,15 @@ def _chosen_files(directory: Path, options: ReadOptions, report: ReadReport) -> 
     tables = [file for file in known if row_suffix(file) not in _TEXT_SUFFIXES and not _is_description(file)]
     chosen = tables or known
     if not chosen:
-        raise UserError("The directory holds no data files.", str(directory), f"Known endings are {', '.join(ROW_SUFFIXES)}.")
+        raise UserError(
+            "The directory holds no data files.", str(directory), f"Known endings are {', '.join(ROW_SUFFIXES)}."
+        )
     endings = {row_suffix(file) for file in chosen}
     if len(endings) > 1:
         raise UserError(
-            f"The directory mixes {', '.join(sorted(endings))} files.", str(directory), "Name one of the files, or move the others away."
+            f"The directory mixes {', '.join(sorted(endings))} files.",
+            str(directory),
+            "Name one of the files, or move the others away.",
         )
     chosen = _of_split(directory, chosen, options.split or "train")
     left = [file.name for file in files if file not in chosen]
@@ -71,7 +79,13 @@ def _chosen_files(directory: Path, options: ReadOptions, report: ReadReport) -> 
 
 
 def _is_description(file: Path) -> bool:
-    return file.name.lower() in {"dataset_info.json", "dataset_infos.json", "state.json", "manifest.json", "dataset_dict.json"}
+    return file.name.lower() in {
+        "dataset_info.json",
+        "dataset_infos.json",
+        "state.json",
+        "manifest.json",
+        "dataset_dict.json",
+    }
 
 
 def _of_split(directory: Path, files: list[Path], split: str) -> list[Path]:
@@ -84,7 +98,9 @@ def _of_split(directory: Path, files: list[Path], split: str) -> list[Path]:
     found = [file for file, part in parts.items() if same.get(part, part) == wanted]
     if not found:
         names = ", ".join(sorted({part for part in parts.values() if part}))
-        raise UserError(f"No file of the directory is for {snippet(split, 40)}.", str(directory), f"Its files are for: {names}.")
+        raise UserError(
+            f"No file of the directory is for {snippet(split, 40)}.", str(directory), f"Its files are for: {names}."
+        )
     return found
 
 
@@ -108,7 +124,9 @@ def _hub_rows(name: str, options: ReadOptions, report: ReadReport) -> Iterator[R
             "Install it with `pip install 'tunewright[train]'`, or give a file.",
         ) from None  # fmt: skip
     split = options.split or "train"
-    report.note(f"The rows are the split {snippet(split, 40)} of the Hub dataset {snippet(name, 80)}, with the types that it declares.")
+    report.note(
+        f"The rows are the split {snippet(split, 40)} of the Hub dataset {snippet(name, 80)}, in the types it declares."
+    )
     report.encoding = "hub"
     number = 0
     try:
@@ -130,13 +148,34 @@ def _hub_error(name: str, split: str, error: Exception) -> UserError:
     kind, words = type(error).__name__, snippet(str(error).splitlines()[0] if str(error) else "", 200)
     chain: list[Any] = [kind, type(error.__cause__).__name__, type(error.__context__).__name__]
     if "GatedRepoError" in chain or "gated" in words.lower():
-        return UserError(f"{name} asks for an agreement before it may be read.", name, f"Accept it at https://huggingface.co/datasets/{name}, then run `hf auth login`.")
-    if any(text in chain for text in ("ConnectionError", "ConnectError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "ConnectTimeout")):
-        return UserError(f"The Hub cannot be reached, so {name} cannot be read.", name, "Check the connection, or give a file.")
+        return UserError(
+            f"{name} asks for an agreement before it may be read.",
+            name,
+            f"Accept it at https://huggingface.co/datasets/{name}, then run `hf auth login`.",
+        )
+    if any(
+        text in chain
+        for text in (
+            "ConnectionError",
+            "ConnectError",
+            "OfflineModeIsEnabled",
+            "LocalEntryNotFoundError",
+            "ConnectTimeout",
+        )
+    ):
+        return UserError(
+            f"The Hub cannot be reached, so {name} cannot be read.", name, "Check the connection, or give a file."
+        )
     if kind in {"DatasetNotFoundError", "RepositoryNotFoundError", "FileNotFoundError"}:
-        return UserError(f"There is no dataset {name} on the Hub, and no such file here.", name, "Check the name, or give the path of a file.")
+        return UserError(
+            f"There is no dataset {name} on the Hub, and no such file here.",
+            name,
+            "Check the name, or give the path of a file.",
+        )
     if "split" in words.lower():
-        return UserError(f"{name} has no split {snippet(split, 40)}. {words}", name, "Set data.split to one of its splits.")
+        return UserError(
+            f"{name} has no split {snippet(split, 40)}. {words}", name, "Set data.split to one of its splits."
+        )
     if "config" in words.lower():
         return UserError(f"{name} has several configurations. {words}", name, "Set data.config to one of them.")
     return UserError(f"{name} could not be read: {kind}: {words}", name, "Download one of its files and give that.")

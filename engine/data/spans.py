@@ -56,7 +56,7 @@ class SpanFinder:
 
 
 def _marked(messages: Sequence[Mapping[str, Any]], marks: Sequence[Span], answers: Sequence[int]) -> list[Span]:
-    """The marks of the wanted answers. Where there is not one mark per answer, all are taken or none can be left out."""
+    """The marks of the wanted answers. Without one mark per answer, all are taken or none can be left out."""
     every = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
     if list(answers) == every:
         return list(marks)
@@ -69,7 +69,12 @@ class _Answer:
     """One assistant turn of one conversation."""
 
     def __init__(
-        self, finder: SpanFinder, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] | None, index: int, text: str
+        self,
+        finder: SpanFinder,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Any] | None,
+        index: int,
+        text: str,
     ) -> None:
         self.finder, self.template = finder, finder.template
         self.messages, self.tools, self.index, self.text = messages, tools, index, text
@@ -92,7 +97,9 @@ class _Answer:
         return start, len(self.text) if is_last else self._closing_at(end)
 
     def _fault(self) -> TemplateFault:
-        return TemplateFault(f"The template rewrites turn {self.index + 1}, so its answer cannot be told from the rest.")
+        return TemplateFault(
+            f"The template rewrites turn {self.index + 1}, so its answer cannot be told from the rest."
+        )
 
     def _with_stand_in(self) -> str:
         """The whole text with another content in this turn."""

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 SMALLEST_HELD_OUT = 20
 LARGEST_HELD_OUT = 500
 HELD_OUT_SHARE = 0.05
-"""A twentieth of the rows, at least 20 and at most 500: enough to see a loss rise, little enough to train on the rest."""
+"""A twentieth of the rows, at least 20 and at most 500: enough to see a loss rise, and little to lose."""
 
 
 def suggested_held_out(rows: int) -> int:
-    """How many of `rows` to hold out; small data keeps at least four fifths for training, fewer than 10 rows keep all."""
+    """How many of `rows` to hold out; at least four fifths stay for training, and all when there are fewer than 10."""
     if rows < 10:
         return 0
     wanted = max(SMALLEST_HELD_OUT, round(rows * HELD_OUT_SHARE))

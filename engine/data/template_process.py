@@ -1,7 +1,8 @@
 """Rendering a model's own chat template in a child with time and memory limits.
 
-A chat template is code from the internet. The sandbox keeps it from touching anything, but it may still loop for ever or
-eat memory, so it runs in a child process: a slow row ends by a timer in the child, a child that does not answer is killed.
+A chat template is code from the internet. The sandbox keeps it from touching anything, but it may still loop for ever
+or eat memory, so it runs in a child process: a slow row ends by a timer in the child, a child that does not answer is
+killed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from engine.data.spans import Span, SpanFinder
 from engine.data.template import ChatTemplate, TemplateFault
 
 SECONDS_PER_ROW = 5
-SECONDS_TO_START = 30
+SECONDS_TO_START = 20
 MEMORY_BYTES = 1 << 30
 LONGEST_TEXT = 64 << 20
 _ROWS_AT_ONCE = 64

@@ -15,8 +15,8 @@ from engine.train.schedule import Schedule
 _SCHEDULERS = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 
 
-def make_arguments(recipe: Recipe, schedule: Schedule, device: torch.device, scratch: Path) -> SFTConfig:
-    """Build the configuration; `scratch` is a folder that the trainer may name but never writes to.
+def make_arguments(recipe: Recipe, schedule: Schedule, device: torch.device, folder: Path) -> SFTConfig:
+    """Build the configuration; the trainer wants to know a `folder`, but writes nothing to it.
 
     Traps that are closed here: TRL cuts at 1024 tokens and forces bf16 when nothing is said; transformers logs every
     ten steps, turns a NaN loss into 0.0, rotates checkpoints by file time, evaluates with batches of 8, and restarts
@@ -25,7 +25,7 @@ def make_arguments(recipe: Recipe, schedule: Schedule, device: torch.device, scr
     training = recipe.training
     on_cpu = device.type == "cpu"
     return SFTConfig(
-        output_dir=str(scratch),
+        output_dir=str(folder),
         # the data is rendered, cut and packed already
         max_length=training.sequence_length,
         dataset_kwargs={"skip_prepare_dataset": True},

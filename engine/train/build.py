@@ -49,11 +49,12 @@ def build(inputs: Inputs, engine: Engine) -> Machinery:
     dataset = make_dataset(data.train, recipe.training)
     schedule = make_schedule(recipe, len(dataset), len(data.held_out))
     session = Session(inputs.run, recipe, schedule, engine, known)
+    session.baseline_bytes = engine.pulse.memory_bytes() if device.type == "cpu" else 0
     if start is not None:
         _take_up(session, start)
     tokenizer = load.load_tokenizer(inputs.directory)
     trainer = RunTrainer(
-        model=_model(inputs, device), args=make_arguments(recipe, schedule, device, inputs.run.path / "scratch"),
+        model=_model(inputs, device), args=make_arguments(recipe, schedule, device, inputs.run.checkpoints_dir),
         train_dataset=dataset, processing_class=tokenizer,
     )  # fmt: skip
     if recipe.method.name != "full":
@@ -83,8 +84,9 @@ def _take_up(session: Session, start: Checkpoint) -> None:
     session.progress = read_progress(start.path)
     session.engine.reporter.go_on_from(start.step, session.progress.elapsed_seconds)
     if session.progress.best_loss is not None:
-        session.evaluations.best_loss = session.progress.best_loss
-        session.evaluations.best_step = session.progress.best_step
+        watch = session.evaluations
+        watch.best_loss = watch.saved_loss = session.progress.best_loss
+        watch.best_step = watch.saved_step = session.progress.best_step
 
 
 def _model(inputs: Inputs, device: torch.device) -> Any:

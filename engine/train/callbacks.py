@@ -104,13 +104,14 @@ class Conductor(TrainerCallback):  # type: ignore[misc]
             raise UserError(what, f"step {step}", fix, exit_code=1)
 
     def _evaluate_and_save(self, step: int) -> None:
-        if self.session.schedule.evaluates_at(step):
-            self.evaluate(step)
+        loss = self.evaluate(step) if self.session.schedule.evaluates_at(step) else None
         if self.session.schedule.saves_at(step):
+            if loss is not None:
+                self.session.evaluations.save(step, loss)
             self.saver.save()
 
-    def evaluate(self, step: int) -> None:
-        """Measure the held-out loss, say it, and write samples. Given up when the run shall end."""
+    def evaluate(self, step: int) -> float | None:
+        """Measure the held-out loss, say it, and write samples. None when it was given up, since the run shall end."""
         reporter = self.session.reporter
         before = reporter.state["phase"]
         reporter.phase("evaluating", f"step {step}")
@@ -124,6 +125,7 @@ class Conductor(TrainerCallback):  # type: ignore[misc]
             if self.session.orders.ending is None:
                 self.write_samples(step)
         reporter.phase(before)
+        return found.loss if found is not None else None
 
     def _measure(self, step: int) -> Evaluation | None:
         try:

@@ -76,6 +76,9 @@ class EvaluationWatch:
 
     best_loss: float = math.inf
     best_step: int = 0
+    saved_loss: float = math.inf
+    saved_step: int = 0
+    """The best of the steps that also have a checkpoint: that one is kept."""
     _last: float = math.inf
     _rises: int = 0
 
@@ -86,6 +89,11 @@ class EvaluationWatch:
         if loss < self.best_loss:
             self.best_loss, self.best_step = loss, step
         return self._rises == RISES_LIMIT
+
+    def save(self, step: int, loss: float) -> None:
+        """Take in that a step which was evaluated gets a checkpoint."""
+        if loss < self.saved_loss:
+            self.saved_loss, self.saved_step = loss, step
 
 
 def cause_of_bad_numbers(precision: str, learning_rate: float, method: str) -> str:

@@ -26,8 +26,9 @@ def go_through(inputs: Inputs, engine: Engine) -> str | None:
         _leave_result(inputs, machinery)  # an earlier engine was killed between its last checkpoint and here
         return None
     _require_room(machinery)
+    estimate = expected_bytes(inputs, machinery.trainer)
     engine.reporter.phase("rehearsal")
-    rehearse(machinery.session, machinery.trainer, machinery.batches, expected_bytes(inputs, machinery.trainer))
+    rehearse(machinery.session, machinery.trainer, machinery.batches, estimate)
     machinery.samples.ask_base(untrained=start is None)
     engine.reporter.phase("training")
     engine.pulse.stance = "training"

@@ -30,6 +30,7 @@ def rehearse(session: Session, trainer: Any, batches: Any, estimate: Callable[[i
     device = trainer.args.device
     batch = longest_batch(trainer.train_dataset, trainer.data_collator, trainer.args.per_device_train_batch_size)
     started = time.monotonic()
+    _warn_when_tight(session, trainer, estimate(*batch["input_ids"].shape))
     while True:
         reset_peak(device)
         try:
@@ -49,9 +50,19 @@ def rehearse(session: Session, trainer: Any, batches: Any, estimate: Callable[[i
     session.reporter.event(
         "rehearsal", durable=True, device=device.type, allocated_bytes=peak.allocated_bytes,
         reserved_bytes=peak.reserved_bytes, free_bytes=free_device_bytes(device),
-        estimate_bytes=estimate(rows_at_once, tokens),
+        estimate_bytes=estimate(rows_at_once, tokens), baseline_bytes=session.baseline_bytes,
         rows=rows, tokens=tokens, parts=trainer.parts, seconds=round(time.monotonic() - started, 3),
     )  # fmt: skip
+
+
+def _warn_when_tight(session: Session, trainer: Any, expected_bytes: int) -> None:
+    """Say before trying that it will be tight: on a CPU the kernel kills instead of refusing."""
+    device = trainer.args.device
+    there = free_device_bytes(device) + session.engine.pulse.memory_bytes()
+    if expected_bytes > there > 0:
+        what = f"The run is expected to need {expected_bytes / 1e9:.1f} GB, and {there / 1e9:.1f} GB are there."
+        fix = "If it fails: a smaller micro-batch, a shorter sequence length, or QLoRA."
+        session.reporter.warning(what, str(device), fix, kind="memory")
 
 
 def _worst_step(session: Session, trainer: Any, batch: dict[str, Any]) -> None:

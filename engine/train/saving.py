@@ -99,8 +99,8 @@ class Saver:
         progress = self.session.progress
         progress.elapsed_seconds = round(self.session.reporter.elapsed_seconds, 3)
         progress.parts = self.trainer.parts
-        progress.best_step = self.session.evaluations.best_step
-        best = self.session.evaluations.best_loss
+        progress.best_step = self.session.evaluations.saved_step
+        best = self.session.evaluations.saved_loss
         progress.best_loss = best if best < float("inf") else None
         write_training_state(self.trainer, staging, self.random_state, progress)
 
@@ -132,5 +132,5 @@ class Saver:
 
     def _prune(self) -> None:
         keep = max(2, self.session.recipe.checkpoints.keep)
-        best = self.session.evaluations.best_step
+        best = self.session.evaluations.saved_step
         checkpoint.prune(self.root, keep, [best] if best else [])

@@ -100,6 +100,8 @@ class Session:
     engine: Engine
     facts: dict[str, Any]
     """What identifies recipe, data, model and versions; goes into every manifest and is compared on resume."""
+    baseline_bytes: int = 0
+    """Resident memory before the model was loaded, where the device is the CPU: libraries, no training."""
     progress: Progress = field(default_factory=Progress)
     losses: LossWatch = field(default_factory=LossWatch)
     evaluations: EvaluationWatch = field(default_factory=EvaluationWatch)

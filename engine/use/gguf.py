@@ -103,11 +103,10 @@ def _export_adapter(result: Result, out: Path, emit: Emit, tools: Path, kind: st
 
 
 def _refuse_unsupported(result: Result) -> None:
-    support = gguf_support(result.base if result.is_adapter else result.weights)
-    problems = [problem for problem in support.problems if "tokenizer" not in problem or not result.is_adapter]
-    if problems:
+    support = gguf_support(result.base if result.is_adapter else result.weights, result.tokenizer)
+    if support.problems:
         fix = "Use the merged directory with transformers or vLLM: export --to merged."
-        raise UserError(f"This model cannot become a GGUF file. {problems[0]}", str(result.base), fix)
+        raise UserError(f"This model cannot become a GGUF file. {support.problems[0]}", str(result.base), fix)
 
 
 def run_converter(tools: Path, script: str, arguments: Sequence[str], pre: str, emit: Emit) -> None:

@@ -51,14 +51,17 @@ class GgufSupport:
         }
 
 
-def gguf_support(folder: Path) -> GgufSupport:
-    """What llama.cpp's converter and Ollama make of the model in `folder` (config.json and tokenizer.json are read)."""
+def gguf_support(folder: Path, tokenizer_folder: Path | None = None) -> GgufSupport:
+    """What llama.cpp's converter and Ollama make of the model in `folder` (config.json and tokenizer.json are read).
+
+    `tokenizer_folder` holds the tokenizer where that is another folder.
+    """
     config = _read(folder / "config.json")
     architecture = str((config.get("architectures") or ["unknown"])[0])
     problems = []
     if architecture not in LLAMA_CPP_CONVERTS:
         problems.append(f"llama.cpp's converter does not know the architecture {architecture}.")
-    pre, problem = _tokenizer(folder)
+    pre, problem = _tokenizer(tokenizer_folder or folder)
     problems += [problem] if problem else []
     return GgufSupport(architecture, pre, architecture in OLLAMA_CONVERTS, tuple(problems))
 

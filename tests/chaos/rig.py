@@ -11,12 +11,15 @@ import hashlib
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from engine.runs.store import Run
 from tests.engine.train import material
@@ -77,6 +80,7 @@ def fork(work: Callable[[Callable[[], None]], int], log: Path) -> Child:
     try:
         os.setsid()
         os.umask(0o077)
+        tqdm.set_lock(threading.RLock())  # its own lock is shared between processes, and a killed one keeps it
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)

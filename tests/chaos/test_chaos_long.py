@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.chaos import kills, resuming, shim
 from tests.chaos.rig import Workshop
+from tests.engine.train.carried import Carried
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("train")]
 
@@ -39,3 +43,30 @@ def test_every_operation_of_a_save(tmp_path: Path, method: str) -> None:
     for name in ("kill", "no room", "one error", "power"):
         found = report[name]["outcomes"] if name == "kill" else report[name]
         assert set(found) <= {"ok", "not reached"}, (name, found)
+
+
+OUT_OF_MEMORY = """
+import os, sys, torch
+from engine.train.trainer import RunTrainer
+before = RunTrainer.compute_loss
+def compute_loss(self, model, inputs, *rest, **named):
+    if self.is_in_train and self.state.global_step >= 5:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+    return before(self, model, inputs, *rest, **named)
+RunTrainer.compute_loss = compute_loss
+from engine.__main__ import main
+sys.exit(main(["train", sys.argv[1]]))
+"""
+
+
+def test_an_engine_that_starts_afresh_finishes(workshop: Workshop) -> None:
+    """Memory runs out for good in the first process; the one that it becomes goes on from its checkpoint."""
+    run = workshop.run("afresh")
+    environment = {**os.environ, "PYTHONPATH": str(shim.PROJECT), "OMP_NUM_THREADS": "1"}
+    code = subprocess.run([sys.executable, "-c", OUT_OF_MEMORY, str(run.path)], env=environment, check=False).returncode
+    assert code == 0, run.log_path.read_text()[-2000:]
+    said = Carried(run)
+    assert [event["step"] for event in said.of("checkpoint")] == [3, 5, 6, 9, 12]
+    assert sorted(said.steps) == list(range(1, 13))
+    assert len(said.of("step")) == 12
+    assert [event["kind"] for event in said.of("warning") if event["kind"] == "restart"] == ["restart"]

@@ -54,7 +54,10 @@ def export(script: str) -> None:
         say(error={"what": "There is no room.", "where": "/exports", "fix": "Free 2 GB."})
         sys.exit(1)
     result = {"out": "/x/exports/merged", "bytes": 7_000_000, "notes": ["One note."], "agreement": {"same_choice": 1.0}}
+    if script == "plain":
+        result["commands"] = [["vllm", "serve", "/x/exports/merged"]]
     if script == "ollama":
+        result["to"] = "ollama"
         result["modelfile"] = "/x/Modelfile"
         result["commands"] = [["ollama", "create", "demo 1", "-f", "/x/Modelfile"], ["ollama", "run", "demo 1"]]
         result["installed"] = False

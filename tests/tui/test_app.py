@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from textual.app import ComposeResult
+from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.widgets import Static
 
@@ -19,7 +20,7 @@ from tui import app as app_module
 from tui.answers import Answers
 from tui.app import TunewrightApp
 from tui.screens import lookups
-from tui.screens.commands import commands, help_lines, keys_path, own_keys
+from tui.screens.commands import commands, help_lines, keys_path, own_keys, write_key_file
 from tui.screens.home import HomeScreen
 from tui.screens.wizard import WizardScreen
 
@@ -78,6 +79,36 @@ async def test_every_shown_action_is_in_the_palette_with_its_key() -> None:
         await settle(pilot)
         assert isinstance(app.screen, WizardScreen)
         assert app.screen.answers.at == "data"
+
+
+@pytest.mark.parametrize("key", ["ctrl+p", "f2"])
+async def test_the_palette_opens_by_either_key_and_runs_an_action(key: str) -> None:
+    app = TunewrightApp("wizard", fakes.answers())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, key)
+        assert isinstance(app.screen, CommandPalette)
+        await press(pilot, *"go to review")
+        await pilot.pause(0.3)
+        await press(pilot, "enter")
+        if isinstance(app.screen, CommandPalette):
+            await press(pilot, "enter")
+        assert isinstance(app.screen, WizardScreen)
+        assert app.screen.answers.at == "review"
+
+
+def test_the_key_file_is_a_template_that_can_be_read_back() -> None:
+    class Fake:
+        active_bindings = {"x": type("Active", (), {"binding": WizardScreen.BINDINGS[0]})()}
+
+    path = write_key_file(Fake())  # type: ignore[arg-type]
+    text = path.read_text(encoding="utf-8")
+    assert '# "wizard.back" = "escape"' in text
+    assert own_keys() == {}
+    path.write_text(text.replace('# "wizard.back" = "escape"', '"wizard.back" = "f8"'), encoding="utf-8")
+    assert own_keys() == {"wizard.back": "f8"}
+    write_key_file(Fake())  # type: ignore[arg-type]
+    assert path.read_text(encoding="utf-8").count("wizard.back") == 1
 
 
 async def test_the_help_lists_every_key_that_is_shown() -> None:

@@ -54,8 +54,9 @@ async def test_a_merged_model_shows_its_folder_and_size(tmp_path: Path, monkeypa
     async with opened(tmp_path, monkeypatch, "plain") as pilot:
         await pilot.press("enter")
         text = await until(pilot, lambda text: "Done." in text)
-    for words in ("/x/exports/merged", "7 M", "100.0%", "One note."):
+    for words in ("/x/exports/merged", "7 M", "100.0%", "One note.", "To serve it", "vllm serve"):
         assert words in text
+    assert "Ollama is not here" not in text
 
 
 async def test_ollama_commands_are_printed_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

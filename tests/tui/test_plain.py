@@ -201,3 +201,28 @@ def test_unknown_columns_are_asked_for(tmp_path: Path, monkeypatch: pytest.Monke
     assert "no format that is recognised" in said
     assert answers.values["data.map"].value == {"instruction": "frage", "output": "antwort"}
     assert "Step 5 of 7" in said
+
+
+def test_a_setting_is_chosen_by_number_and_explained() -> None:
+    answers = fakes.answers()
+    answers.at = "settings"
+    _, said = talk(answers, "3", "?", "2.5", "")
+    assert "How often the data is gone through." in said
+    assert answers.values["training.epochs"].value == 2.5
+    assert "Step 7 of 7" in said
+
+
+def test_a_long_list_is_cut_until_more_is_typed() -> None:
+    answers = Answers()
+    answers.put("goal", "chat")
+    answers.at = "model"
+    _, said = talk(answers)
+    assert "others; type more to hear them" in said
+    assert "  12. " not in said
+    _, said = talk(answers, "more")
+    assert "  12. " in said
+
+
+def test_leaving_the_demo_claims_nothing_was_saved() -> None:
+    _, said = talk(fakes.answers(), "q")
+    assert "nothing was saved" in said

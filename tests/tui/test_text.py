@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.segment import Segment
 from rich.style import Style
@@ -19,6 +19,7 @@ def test_no_payload_survives_cleaning(payload: str) -> None:
     assert not UNSAFE.search(clean(payload).replace("\n", ""))
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_cleaned_text_is_safe_and_cleaning_twice_changes_nothing(text: str) -> None:
     cleaned = clean(text)
@@ -26,6 +27,7 @@ def test_cleaned_text_is_safe_and_cleaning_twice_changes_nothing(text: str) -> N
     assert clean(cleaned) == cleaned
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_characters=[*map(chr, JOINERS), "\t", "\r"])))
 def test_nothing_disappears(text: str) -> None:
     assert len(clean(text)) == len(text)

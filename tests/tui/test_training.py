@@ -293,3 +293,45 @@ async def test_help_lists_every_key_of_the_page(tmp_path: Path) -> None:
         text = shown(pilot.app)
     for words in ("How to read this page", "Diamonds are evaluations", "Keys here"):
         assert words in text
+
+
+@pytest.mark.parametrize(("key", "action"), [("w", "save"), ("e", "evaluate")])
+async def test_one_key_asks_for_what_stops_nothing(tmp_path: Path, key: str, action: str) -> None:
+    run, _ = runs.running(tmp_path)
+    async with opened(run) as pilot:
+        await pilot.press(key)
+        assert [request.action for request in pending(run)] == [action]
+
+
+async def test_pausing_says_what_it_does_first(tmp_path: Path) -> None:
+    run, _ = runs.running(tmp_path)
+    async with opened(run) as pilot:
+        await pilot.press("space")
+        assert "GPU is free" in shown(pilot.app)
+        assert pending(run) == []
+        await pilot.press("y")
+        assert [request.action for request in pending(run)] == ["pause"]
+
+
+async def test_the_terminal_rings_at_the_end_only_when_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rung: list[int] = []
+    monkeypatch.setattr(TunewrightApp, "bell", lambda self: rung.append(1))
+    for name, keys in (("silent", ()), ("loud", ("b",))):
+        run, log = runs.running(tmp_path, name=name)
+        async with opened(run) as pilot:
+            await pilot.press(*keys)
+            log.write("end", reason="finished", step=120, seconds=1.0)
+            screen_of(pilot).tick()
+            await pilot.pause()
+        assert len(rung) == len(keys)
+
+
+async def test_the_axis_counts_steps_epochs_or_time(tmp_path: Path) -> None:
+    run, _ = runs.running(tmp_path)
+    async with opened(run) as pilot:
+        await pilot.press("t")
+        assert "3 epochs" in shown(pilot.app)
+        await pilot.press("t")
+        assert "2 min" in shown(pilot.app)
+        await pilot.press("t")
+        assert "400 steps" in shown(pilot.app)

@@ -429,7 +429,7 @@ async def test_random_keys_break_nothing(seed: int, started: list[Answers], tmp_
     app = app_with(answers)
     async with app.run_test(size=dice.choice(SIZES)) as pilot:
         await settle(pilot)
-        for count in range(120):
+        for count in range(80):
             await pilot.press(dice.choice(keys))
             if count % 20 == 0:
                 await pilot.resize_terminal(dice.randint(1, 150), dice.randint(1, 50))

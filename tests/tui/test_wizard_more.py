@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from tests.tui.test_wizard import app_with, page_of, press, settle, text_of
 from tui.answers import Answers
 from tui.screens import hub_sign_in, lookups
 from tui.screens.explain import ExplainScreen
-from tui.steps import hub_search, mapping, needs
+from tui.screens.pages import review as review_page
+from tui.screens.wizard import WizardScreen
+from tui.steps import hub_search, mapping, needs, review
 from tui.steps.base import Remedy
 from tui.steps.facts import Facts, remedy_question
 from tui.steps.hub_search import HubResult
@@ -264,3 +267,40 @@ async def test_text_that_did_not_change_is_not_painted_again(monkeypatch: pytest
         monkeypatch.setattr(Plain, "update", lambda self, content, layout=True: painted.append(content))
         app.screen._facts_changed()  # type: ignore[attr-defined]
         assert painted == []
+
+
+async def test_a_second_enter_starts_no_second_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def slow(answers: Answers, facts: Facts) -> None:
+        begun.append(1)
+        time.sleep(0.5)
+        raise UserError("Stopped by the test.")
+
+    monkeypatch.setattr(review, "start", slow)
+    monkeypatch.setattr(review_page, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr("engine.machine.packages._installed", lambda name: True)
+    app = app_with(at("review"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("enter", "enter", "enter")
+        await settle(pilot)
+        assert begun == [1]
+        await press(pilot, "enter")
+        assert begun == [1, 1]
+
+
+async def test_a_held_enter_key_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    monkeypatch.setattr(WizardScreen, "on_review_page_start", lambda self: begun.append(1))
+    app = app_with(at("review"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        page = page_of(app)
+        assert isinstance(page, review_page.ReviewPage)
+        page._opened = time.monotonic() + 60
+        await press(pilot, "enter")
+        assert begun == []
+        page._opened = time.monotonic() - 1
+        await press(pilot, "enter")
+        assert begun == [1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tui.charts.glyphs import GlyphSet
@@ -25,6 +26,10 @@ def left_axis(glyphs: GlyphSet, shown: Range, height: int) -> list[str]:
     ]
 
 
+Labels = Callable[[float, float, int], list[tuple[float, str]]]
+"""From the first and last x and a wanted count to (x, label) pairs in growing order."""
+
+
 @dataclass(frozen=True)
 class BottomAxis:
     """The axis line (with marks) and the labels below it, both of the chart's whole width."""
@@ -33,17 +38,30 @@ class BottomAxis:
     labels: str
 
 
+def plain_labels(unit: str) -> Labels:
+    """Round values of x itself, the last one with its unit."""
+
+    def labels(first_x: float, last_x: float, count: int) -> list[tuple[float, str]]:
+        found = [(value, number(value)) for value in ticks(Range(first_x, last_x), count)]
+        if found and unit:
+            found[-1] = (found[-1][0], f"{found[-1][1]} {unit}")
+        return found
+
+    return labels
+
+
 def bottom_axis(
-    glyphs: GlyphSet, width: int, first_x: float, last_x: float, marks: list[tuple[float, str]], unit: str
+    glyphs: GlyphSet, width: int, first_x: float, last_x: float, marks: list[tuple[float, str]], labels_of: Labels
 ) -> BottomAxis:
     """`width` counts the cells of the plot without the gutter; `marks` are (x, sign) on the axis line."""
     line = [glyphs.horizontal] * width
     labels = [" "] * (GUTTER + width)
-    values = ticks(Range(first_x, last_x), max(2, width // 12))
-    for value in values:
-        column = Plot.column_of(value, width, first_x, last_x)
-        line[column] = glyphs.tick_below
-        _write(labels, f"{number(value)} {unit}" if value == values[-1] and unit else number(value), GUTTER + column)
+    slack = (last_x - first_x) * 1e-9  # a label computed from another unit may miss the end by a rounding
+    for x, text in labels_of(first_x, last_x, max(2, width // 12)):
+        if first_x - slack <= x <= last_x + slack:
+            column = Plot.column_of(x, width, first_x, last_x)
+            line[column] = glyphs.tick_below
+            _write(labels, text, GUTTER + column)
     for x, sign in marks:
         if first_x <= x <= last_x:
             line[Plot.column_of(x, width, first_x, last_x)] = sign

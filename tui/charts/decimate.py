@@ -19,12 +19,14 @@ BLOCK = 1 << SHIFT
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The points that fall into one pixel column: their lowest and highest value, and the first and last in time."""
+    """The points that fall into one pixel column: their lowest and highest value, and the first and last of them."""
 
     low: float
     high: float
     first: float
     last: float
+    first_x: float
+    last_x: float
 
 
 class Series:
@@ -148,8 +150,10 @@ class ColumnView:
     def _start_of_change(self, first_x: float, last_x: float, count: int) -> int:
         if not self._used:
             return 0
-        share = (self.series.xs[self._used] - first_x) / (last_x - first_x)
-        return max(0, min(count - 1, int(share * count)))
+        x, width = self.series.xs[self._used], (last_x - first_x) / count
+        start = max(0, min(count - 1, int((x - first_x) / width)))
+        # the same rounding as in `_fill`: a point on an edge must not fall between two columns
+        return start - 1 if start and x < first_x + start * width else start
 
     def _fill(self, start: int, first_x: float, last_x: float, count: int) -> None:
         xs, ys = self.series.xs, self.series.ys
@@ -162,7 +166,7 @@ class ColumnView:
             right = bisect_left(xs, edge, left) if column < count - 1 else bisect_right(xs, last_x, left)
             if right > left:
                 low, high = (ys[left], ys[left]) if right - left == 1 else self.series.extent(left, right)
-                self.columns[column] = Column(low, high, ys[left], ys[right - 1])
+                self.columns[column] = Column(low, high, ys[left], ys[right - 1], xs[left], xs[right - 1])
                 left = right
 
 

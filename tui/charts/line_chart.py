@@ -16,7 +16,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.charts.axis import GUTTER, bottom_axis, left_axis
+from tui.charts.axis import GUTTER, Labels, bottom_axis, left_axis, plain_labels
 from tui.charts.decimate import Series
 from tui.charts.glyphs import BRAILLE, GlyphSet
 from tui.charts.legend import Run, legend, reading
@@ -49,6 +49,7 @@ class LineChart(Widget):
         self.chart_title = title
         self.unit = unit
         self.compact = compact
+        self.labels: Labels | None = None  # of the x axis, where they are not round values of x
         self.plot = Plot(glyphs)
         self.window = Window()
         self.axis_marks: list[AxisMark] = []
@@ -173,7 +174,7 @@ class LineChart(Widget):
         marks = [(mark.x, mark.sign) for mark in self.axis_marks]
         if self.cursor is not None:
             marks.append((self.cursor, self.plot.glyphs.cursor))
-        axis = bottom_axis(self.plot.glyphs, width, first, last, marks, self.unit)
+        axis = bottom_axis(self.plot.glyphs, width, first, last, marks, self.labels or plain_labels(self.unit))
         owners = bytearray(len(axis.line))
         if self.cursor is not None and first <= self.cursor <= last:
             owners[GUTTER + Plot.column_of(self.cursor, width, first, last)] = 254

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 
 from tui.charts.glyphs import GlyphSet
 from tui.charts.scale import Range, sticky_range
@@ -72,7 +73,7 @@ class Plot:
 
     def _fitted_range(self, first_x: float, last_x: float) -> Range:
         extents = [extent for trace in self.traces if (extent := trace.extent()) is not None]
-        marked = [y for marks in self.marks for x, y in marks.points if first_x <= x <= last_x and y == y]
+        marked = [y for marks in self.marks for x, y in marks.points if first_x <= x <= last_x and isfinite(y)]
         low = min([extent[0] for extent in extents] + marked, default=0.0)
         high = max([extent[2] for extent in extents] + marked, default=1.0)
         if self.y_pinned is not None:
@@ -117,7 +118,7 @@ class Plot:
 
     def _row_of(self, y: float, height: int) -> int:
         assert self.y_range is not None
-        if y != y or (self.y_range.log and y <= 0):
+        if not isfinite(y) or (self.y_range.log and y <= 0):
             return 0
         dots = height * self.glyphs.down
         row = dots - 1 - int(self.y_range.position(y) * (dots - 1) + 0.5)

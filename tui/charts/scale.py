@@ -103,6 +103,8 @@ def _log_ticks(shown: Range, count: int) -> list[float]:
 
 def number(value: float) -> str:
     """A short label: `0.25`, `12`, `1.5k`, `2M`, `3e-5`; at most 7 characters for what occurs in training."""
+    if not isfinite(value):
+        return "no number"
     size = abs(value)
     if size == 0:
         return "0"

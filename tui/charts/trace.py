@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from math import log10
 
-from tui.charts.decimate import ColumnView, Series
+from tui.charts.decimate import Column, ColumnView, Series
 from tui.charts.glyphs import GlyphSet
 from tui.charts.scale import Range
 
@@ -37,8 +37,6 @@ class Trace:
         self._masks: Masks = []
         self._down = 1
         self._across = 1
-        self._first_x = 0.0
-        self._column_width = 1.0
 
     def prepare(self, glyphs: GlyphSet, width: int, height: int) -> None:
         """Start with an empty grid of `width` x `height` cells."""
@@ -48,7 +46,6 @@ class Trace:
 
     def update(self, first_x: float, last_x: float, columns: int) -> int:
         """Bring the columns up to date; the first dot column whose picture may differ, `columns` when none does."""
-        self._first_x, self._column_width = first_x, (last_x - first_x) / columns
         changed = self.view.update(first_x, last_x, columns)
         if changed >= columns:
             return columns
@@ -84,18 +81,15 @@ class Trace:
             column = self.view.columns[index]
             if column is None:
                 continue
-            if before is not None and not self._broken(before, index):
+            if before is not None and earlier is not None and not self._broken(earlier, column):
                 self._join(before, end, index, place(column.first))
             self._vertical(index, place(column.high), place(column.low))
-            before, end = index, place(column.last)
+            before, earlier, end = index, column, place(column.last)
 
-    def _broken(self, before: int, index: int) -> bool:
+    def _broken(self, before: Column, after: Column) -> bool:
+        """Whether a value that is no number lies between two neighbouring columns."""
         gaps = self.series.gaps
-        if not gaps:
-            return False
-        left = self._first_x + before * self._column_width
-        right = self._first_x + (index + 1) * self._column_width
-        return bisect_right(gaps, right) > bisect_right(gaps, left)
+        return bool(gaps) and bisect_right(gaps, after.first_x) > bisect_right(gaps, before.last_x)
 
     def _join(self, before: int, start: int, index: int, end: int) -> None:
         """A straight line from dot row `start` in column `before` to dot row `end` in column `index`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -33,8 +32,14 @@ def keys_path() -> Path:
 def own_keys() -> dict[str, str]:
     """Binding id -> keys, from the person's file; empty when there is none or it cannot be read."""
     try:
-        document = tomllib.loads(keys_path().read_text(encoding="utf-8"))
+        text = keys_path().read_text(encoding="utf-8")
     except (OSError, ValueError):
+        return {}
+    import tomllib
+
+    try:
+        document = tomllib.loads(text)
+    except ValueError:
         return {}
     return {name: keys for name, keys in document.items() if isinstance(keys, str) and keys}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -23,8 +24,10 @@ from tui.widgets.key_line import KeyLine
 from tui.widgets.line import Line
 
 CHOICES = (
-    ("merged", "Merged model", "One folder with whole weights in 16 bits, for transformers, vLLM and llama.cpp."),
-    ("ollama", "Ollama", "The merged model with a Modelfile beside it, for `ollama create` and `ollama run`."),
+    ("merged", "Merged model", "One folder with whole weights in 16 bits, for transformers and vLLM."),
+    ("ollama", "Ollama", "The merged model and a Modelfile, for `ollama create` and `ollama run`."),
+    ("gguf", "GGUF", "One file for llama.cpp, LM Studio and Ollama."),
+    ("script", "Training script", "A Python program that does the same training without Tunewright."),
 )
 
 
@@ -66,7 +69,7 @@ class ExportScreen(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Creating in Ollama makes sense once there is something to create, and only where Ollama is."""
         if action == "create":
-            return bool(self.result and self.result.get("installed") and not self.creating)
+            return bool(self.result and can_create(self.result) and not self.creating)
         return True
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -148,10 +151,24 @@ class ExportScreen(Screen[None]):
         self.query_one("#message", Line).say(f" {one_line(text)}", look)
 
 
+def can_create(result: Mapping[str, Any]) -> bool:
+    """Whether the first command makes a model in an Ollama that is installed here."""
+    commands = result.get("commands") or [[]]
+    return bool(result.get("installed")) and [str(word) for word in commands[0][:2]] == ["ollama", "create"]
+
+
+def _commands_title(result: Mapping[str, Any]) -> str:
+    if can_create(result):
+        return "Press c to run the first one now"
+    if result.get("to") == "ollama":
+        return "Ollama is not here; run these where it is"
+    return "To serve it, for example"
+
+
 def outcome(result: dict[str, Any]) -> list[tuple[str, str]]:
     """What came of an export: where it lies, how large it is, the commands to copy, and what to know about it."""
     told: list[tuple[str, str]] = []
-    for label, key in (("folder", "out"), ("Modelfile", "modelfile")):
+    for label, key in (("folder", "out"), ("file", "file"), ("Modelfile", "modelfile")):
         if result.get(key):
             told += [(f"{label:<12}", "$text-muted"), (f"{clean(str(result[key]))}\n", "")]
     if isinstance(result.get("bytes"), int | float):
@@ -162,9 +179,7 @@ def outcome(result: dict[str, Any]) -> list[tuple[str, str]]:
         told.append((f"the same choice as the trained model at {same:.1%} of places\n", ""))
     commands = [shlex.join(map(str, command)) for command in result.get("commands") or []]
     if commands:
-        installed = bool(result.get("installed"))
-        here = "Press c to run the first one now" if installed else "Ollama is not here; run these where it is"
-        told.append((f"\n{here}:\n", ""))
+        told.append((f"\n{_commands_title(result)}:\n", ""))
         told += [(f"  {clean(command)}\n", "bold $text-accent") for command in commands]
     for note in result.get("notes") or []:
         told.append((f"\n{clean(str(note))}\n", "$text-warning"))

@@ -17,8 +17,8 @@ class QuestionScreen(ModalScreen[bool]):
         Binding("y", "answer(True)", "Yes", id="question.yes"),
         Binding("n,escape,q,enter", "answer(False)", "No", id="question.no"),
     ]
-    DEFAULT_CSS = """
-    QuestionScreen { align: center middle; }
+    CSS = """
+    QuestionScreen { align: center middle; background: $background 60%; }
     QuestionScreen > Vertical { width: 70; max-width: 95%; height: auto; padding: 1 2; background: $panel; }
     QuestionScreen Static { height: auto; }
     """

@@ -62,8 +62,20 @@ class TrainingScreen(Views, Controls):
         Binding("l", "view('log')", "Log", id="training.log",
                 tooltip="Everything that happened, and the engine's log."),
         Binding("a", "view('samples')", "Answers", id="training.samples", tooltip="What the model answers so far."),
+        Binding("w", "save_now", "Save now", show=False, id="training.save",
+                tooltip="Write a checkpoint after this step, and go on."),
+        Binding("e", "evaluate_now", "Evaluate now", show=False, id="training.evaluate",
+                tooltip="Measure the held-out loss after this step, and go on."),
+        Binding("space", "pause", "Pause", show=False, id="training.pause",
+                tooltip="Save and end the engine, which frees the GPU; r goes on from there."),
+        Binding("b", "ring", "Ring at the end", show=False, id="training.ring",
+                tooltip="Ring the terminal's bell and send a notice when the run ends or fails."),
         Binding("y", "log_scale", "Log scale", id="training.log_scale",
                 tooltip="Switch the loss axis between linear and logarithmic."),
+        Binding("t", "axis", "Steps, epochs or time", show=False, id="training.axis",
+                tooltip="What the axis below the curve counts."),
+        Binding("c", "compare", "Compare", show=False, id="training.compare",
+                tooltip="Lay this run over the runs beside it."),
         Binding("plus,equals_sign", "zoom(0.5)", "Closer", show=False, id="training.closer"),
         Binding("minus", "zoom(2.0)", "Wider", show=False, id="training.wider"),
         Binding("0", "whole", "All steps", show=False, id="training.whole"),
@@ -238,6 +250,8 @@ class TrainingScreen(Views, Controls):
     def _set_closed(self, closed: bool) -> None:
         if closed != self.closed:
             self.closed = closed
+            if closed:
+                self.ring_if_wanted()
             self.set_class(closed, "-closed")
             self.refresh_bindings()
 

@@ -35,6 +35,7 @@ class Controls(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.rings = False
         self._asked: dict[str, tuple[str, float]] = {}  # identity -> what was asked, and when
 
     def say(self, text: str, look: str = "plain") -> None:
@@ -45,9 +46,7 @@ class Controls(Screen[None]):
         """Keys that make no sense now are not shown."""
         ended = self.closed
         has_result = ended and self.run.result_dir.is_dir()
-        if action == "stop":
-            return not ended
-        if action == "detach":
+        if action in {"stop", "detach", "save_now", "evaluate_now", "pause", "ring"}:
             return not ended
         if action in {"playground", "export"}:
             return has_result
@@ -66,6 +65,44 @@ class Controls(Screen[None]):
         self.app.push_screen(
             QuestionScreen(question, consequence, "stop and save", "keep training"), self._stop_if_confirmed
         )
+
+    def action_pause(self) -> None:
+        """Ask before asking the engine."""
+        question = "Pause this run?"
+        consequence = (
+            "The engine writes a checkpoint and ends, so that the GPU is free for something else. "
+            "Press r here, or use tunewright resume, to go on from there."
+        )
+        self.app.push_screen(
+            QuestionScreen(question, consequence, "pause", "keep training"), self._pause_if_confirmed
+        )
+
+    def _pause_if_confirmed(self, yes: bool | None) -> None:
+        if yes:
+            self.ask_engine("pause", "to pause")
+
+    def action_save_now(self) -> None:
+        """Have a checkpoint written now."""
+        self.ask_engine("save", "to save a checkpoint")
+
+    def action_evaluate_now(self) -> None:
+        """Have the held-out loss measured now."""
+        self.ask_engine("evaluate", "to evaluate")
+
+    def action_ring(self) -> None:
+        """Ring when the run ends, or not."""
+        self.rings = not self.rings
+        self.say("The terminal rings when the run ends." if self.rings else "It stays silent at the end.", "dim")
+
+    def ring_if_wanted(self) -> None:
+        """The bell, and a notice for terminals that show one (OSC 9: iTerm2, Windows Terminal, kitty, foot)."""
+        if not self.rings:
+            return
+        reason = (self.feed.history.ended or {}).get("reason", "ended")
+        driver: Any = getattr(self.app, "_driver", None)
+        if driver is not None and not self.app.is_headless:
+            driver.write(f"\x1b]9;Tunewright: {one_line(self.run.name, 60)} {one_line(str(reason), 20)}\x1b\\")
+        self.app.bell()
 
     def _stop_if_confirmed(self, yes: bool | None) -> None:
         if yes:
@@ -141,6 +178,12 @@ class Controls(Screen[None]):
         from tui.screens.export import ExportScreen
 
         self.app.push_screen(ExportScreen(self.run))
+
+    def action_compare(self) -> None:
+        """Lay this run over the runs beside it."""
+        from tui.screens.compare import CompareScreen, neighbours
+
+        self.app.push_screen(CompareScreen(neighbours(self.run)))
 
     def _open(self, name: str) -> None:
         opener = getattr(self.app, name, None)

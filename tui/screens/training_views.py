@@ -70,6 +70,11 @@ class Views(Screen[None]):
         """Bend or straighten the loss axis."""
         self.charts.loss.toggle_log()
 
+    def action_axis(self) -> None:
+        """Label the steps axis with steps, epochs or time."""
+        self.charts.axis.next()
+        self.charts.loss.redraw()
+
     def action_zoom(self, factor: float) -> None:
         """Come closer or step back on the steps axis."""
         self.charts.loss.zoom(factor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from functools import partial
 from importlib import import_module
 
@@ -20,7 +21,6 @@ from tui.screens.pages.base import Page
 from tui.steps import flow
 from tui.steps.base import Problem
 from tui.steps.consequences import consequences
-from tui.widgets.field import PlainInput
 from tui.widgets.key_line import KeyLine
 from tui.widgets.marks import spinner
 from tui.widgets.memory_bar import ConsequencesPane
@@ -57,6 +57,7 @@ class WizardScreen(Screen[None]):
         if self.answers.at not in flow.ORDER:
             self.answers.at = flow.ORDER[0]
         self._return_to = ""
+        self._starting = False
         self._beat = 0
 
     def compose(self) -> ComposeResult:
@@ -235,7 +236,7 @@ class WizardScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Letters and digits are text while a field has the focus."""
-        typing = isinstance(self.focused, PlainInput)
+        typing = getattr(self.focused, "TAKES_LETTERS", False)
         return not (typing and action in ("consequences", "fix", "go"))
 
     async def on_review_page_edit(self, event: object) -> None:
@@ -257,4 +258,12 @@ class WizardScreen(Screen[None]):
         """Start the run and show it."""
         from tui.screens.starting import start_run
 
-        start(self, partial(start_run, self), "start")
+        if not self._starting:  # a second Enter must not start a second run
+            self._starting = True
+            start(self, partial(self._start, start_run), "start")
+
+    async def _start(self, start_run: Callable[[WizardScreen], Coroutine[None, None, None]]) -> None:
+        try:
+            await start_run(self)
+        finally:
+            self._starting = False

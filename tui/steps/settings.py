@@ -103,10 +103,13 @@ def reset(answers: Answers, key: str | None = None) -> bool:
 
 
 def options(answers: Answers, facts: Facts) -> list[Option]:
-    """For the plain prompts: go on, or change a value."""
+    """For the plain prompts: go on, or change a value. The experts' values come last."""
     first = Option(CONTINUE, "Use these values", "Nothing needs a change.", recommended=True)
-    return [first, *(Option(row.key.name, row.key.title, f"{row.value} ({row.answer.source}: {row.answer.reason})")
-                     for row in rows(answers, facts))]  # fmt: skip
+    usual = rows(answers, facts)
+    known = {row.key.name for row in usual}
+    found = usual + [row for row in rows(answers, facts, expert=True) if row.key.name not in known]
+    return [first, *(Option(row.key.name, row.key.title, f"{row.value or 'not set'}. {row.answer.source}: "
+                            f"{row.answer.reason}") for row in found)]  # fmt: skip
 
 
 def apply(answers: Answers, facts: Facts, text: str) -> None:

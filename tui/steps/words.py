@@ -17,7 +17,7 @@ def gigabytes(size_bytes: float) -> str:
 def count(number: float) -> str:
     """`7.6 billion`, `2.1 million`, `340 thousand`, `812`."""
     for size, word in ((1e9, "billion"), (1e6, "million"), (1e4, "thousand")):
-        if number >= size:
+        if number >= size * 0.9995:
             amount = number / (1e3 if word == "thousand" else size)
             whole = amount >= 100 or word == "thousand" or amount == int(amount)
             return f"{amount:.0f} {word}" if whole else f"{amount:.1f} {word}"

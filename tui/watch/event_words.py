@@ -53,7 +53,7 @@ def _checkpoint(event: Event) -> tuple[str, Look]:
     parts = [f"Checkpoint saved at step {event.get('step')}"]
     if isinstance(event.get("bytes"), int | float):
         parts.append(gigabytes(event["bytes"]))
-    if isinstance(event.get("seconds"), int | float):
+    if isinstance(event.get("seconds"), int | float) and event["seconds"] >= 0.05:
         parts.append(f"in {short(round(event['seconds'], 1))} s")
     return ", ".join(parts), "good"
 

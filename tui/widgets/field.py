@@ -5,30 +5,20 @@ from __future__ import annotations
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.content import Content
 from textual.events import Key
 from textual.message import Message
 from textual.widgets import Input
 
 from tui.steps.base import Problem
-from tui.text import clean
-from tui.widgets.marks import mark
 from tui.widgets.plain import Plain
-
-
-def problem_text(problem: Problem) -> Content:
-    """What is wrong, where, and how to mend it."""
-    style = "$text-error" if problem.blocking else "$text-warning"
-    pieces: list[tuple[str, str]] = [(f"{mark('check')} {clean(problem.what)}", style)]
-    if problem.where and problem.where not in problem.what:
-        pieces.append((f" ({clean(problem.where)})", "$text-muted"))
-    if problem.fix:
-        pieces.append((f"\n  {clean(problem.fix)}", "$text"))
-    return Content.assemble(*pieces)
+from tui.widgets.problem import problem_text
 
 
 class PlainInput(Input):
     """An input without a blinking cursor (2.5 kB/s over the line), whose `?` asks for help instead of being typed."""
+
+    TAKES_LETTERS = True
+    """Keys that are letters are text here, not actions of the page."""
 
     def __init__(self, value: str = "", placeholder: str = "", *, password: bool = False, id: str | None = None) -> None:  # noqa: A002, E501
         super().__init__(value, placeholder, password=password, select_on_focus=False, id=id)
@@ -63,7 +53,9 @@ class Field(Vertical):
     def compose(self) -> ComposeResult:
         yield Plain(self._label, classes="label")
         yield PlainInput(self._first, self._placeholder)
-        yield Plain("", classes="problem")
+        problem = Plain("", classes="problem")
+        problem.display = False
+        yield problem
 
     @property
     def text(self) -> str:

@@ -27,7 +27,7 @@ CHART_LOOKS: dict[str, tuple[str, float, bool]] = {
     "title": ("foreground", 1.0, True),
     "axis": ("foreground", 0.6, False),
     "raw": ("foreground", 0.4, False),
-    "smooth": ("primary", 1.0, False),
+    "smooth": ("primary", 1.0, True),
     "mark": ("warning", 1.0, True),
     "bad": ("error", 1.0, True),
     "cursor": ("accent", 1.0, True),

@@ -13,6 +13,7 @@ from tui.charts.glyphs import BRAILLE, GlyphSet
 from tui.charts.line_chart import AxisMark, LineChart
 from tui.charts.plot import Marks
 from tui.charts.trace import Trace
+from tui.watch.axes import Axis
 from tui.watch.lines import CurveLine, LossLines
 from tui.watch.words import value_words
 
@@ -56,6 +57,8 @@ class RunCharts(Vertical):
         self.loss = LineChart("Loss", glyphs, unit="steps", id="loss")
         self.loss.add_line(self.lines.raw, "raw", "each step")
         self.loss.add_line(self.lines.smooth, "smooth", "smoothed")
+        self.axis = Axis()
+        self.loss.labels = self.axis.labels
         self._whole: list[Trace] = []  # the exact traces, while sampled ones are shown
         self.small = [SmallChart(name, title, glyphs) for name, title in SMALL]
 
@@ -67,6 +70,7 @@ class RunCharts(Vertical):
     def take_in(self, history: History) -> None:
         """Add what is new to the series without drawing."""
         self.lines.update(history)
+        self.axis.follow(history)
         for chart in self.small:
             chart.line.update(history)
 

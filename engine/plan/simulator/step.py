@@ -55,6 +55,7 @@ def follow(request: Simulation, tracker: Tracker, say: Progress = lambda phase: 
                 _assign_state(optimizer, tracker)
                 for phase in ("forward", "backward"):  # a step that is not the first finds both handles taken
                     tracker.take_handle(phase)
+                tracker.prepared = len(tracker.trace)
             for number in range(request.steps):
                 say(f"step {number + 1} of {request.steps}")
                 _step(request, tracker, built, optimizer, trained, inputs)
@@ -67,7 +68,8 @@ def simulate(request: Simulation, say: Progress = lambda phase: None) -> Simulat
     tracker = make_tracker(request)
     built = follow(request, tracker, say)
     say("replaying the allocator")
-    allocator = replay(tracker.trace, loaded=tracker.loaded)
+    trace = steady_trace(tracker)
+    allocator = replay(trace, loaded=tracker.loaded)
     on_cuda = request.device == "cuda"
     allocated = allocator.peak_allocated if on_cuda else tracker.peak_bytes
     base = [elements(p, built.quantized.get(id(p))) for name, p in built.parameters if not is_adapter(name)]
@@ -75,7 +77,7 @@ def simulate(request: Simulation, say: Progress = lambda phase: None) -> Simulat
         live_bytes=tracker.peak_bytes,
         allocated_bytes=allocated,
         reserved_bytes=allocator.peak_reserved if on_cuda else allocated,
-        least_capacity_bytes=least_capacity(tracker.trace) if on_cuda else allocated,
+        least_capacity_bytes=least_capacity(trace) if on_cuda else allocated,
         load_peak_bytes=tracker.phase_peaks.get("load", 0),
         static_bytes=sum(tracker.parts.get(part, 0) for part in ("weights", "adapters", "optimizer")),
         parts=tracker.peak_parts,
@@ -86,6 +88,23 @@ def simulate(request: Simulation, say: Progress = lambda phase: None) -> Simulat
         operations=tracker.operations,
         seconds=time.monotonic() - started,
     )
+
+
+def steady_trace(tracker: Tracker) -> list[tuple[int, int]]:
+    """The trace of a run of two steps, from one step that was followed with its optimizer's state at hand.
+
+    In a real run the first step comes before that state and leaves the cache in pieces for it and for the second step.
+    """
+    load, state = tracker.trace[: tracker.loaded], tracker.trace[tracker.loaded : tracker.prepared]
+    step = tracker.trace[tracker.prepared :]
+    if not tracker.prepared:  # several steps were followed; nothing is to be put together
+        return tracker.trace
+    own = {number for number, size in step if size >= 0}
+    offset = max(number for number, _ in tracker.trace) + 1
+    first = [(number + offset, size) for number, size in step if number in own]
+    gone = {number for number, size in first if size < 0}
+    first += [(number, -1) for number, size in first if size >= 0 and number not in gone]
+    return [*load, *first, *state, *step]
 
 
 def _load(request: Simulation, tracker: Tracker, built: Built) -> None:

@@ -51,7 +51,7 @@ class Tracker(TorchDispatchMode):  # type: ignore[misc]
         self.phase = "load"
         self.part = "weights"
         self.trace: list[tuple[int, int]] = []
-        self.operations = self.loaded = 0
+        self.operations = self.loaded = self.prepared = 0
         self._requests = 0
         self._handles_taken: set[str] = set()
 

@@ -40,7 +40,9 @@ def make_model(tmp_path: Path) -> Callable[..., Path]:
         folder = tmp_path / name
         folder.mkdir()
         byte_tokenizer().save(str(folder / "tokenizer.json"))
-        (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": eos, "tokenizer_class": "PreTrainedTokenizerFast"}))
+        (folder / "tokenizer_config.json").write_text(
+            json.dumps({"eos_token": eos, "tokenizer_class": "PreTrainedTokenizerFast"})
+        )
         if template:
             (folder / "chat_template.jinja").write_text(template)
         return folder

@@ -15,6 +15,11 @@ def rows_of(*fields: dict[str, Any]) -> list[Row]:
     return [Row(number, row, number, "rows.jsonl") for number, row in enumerate(fields, 1)]
 
 
+def same(*roles: str) -> dict[str, str]:
+    """Columns that are called like their roles."""
+    return {role: role for role in roles}
+
+
 def chat(*roles: str) -> list[dict[str, str]]:
     return [{"role": role, "content": f"{role} says"} for role in roles]
 
@@ -22,17 +27,21 @@ def chat(*roles: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("fields", "name", "roles"),
     [
-        ({"instruction": "a", "input": "", "output": "b"}, "instruction", {"instruction": "instruction", "input": "input", "output": "output"}),
+        ({"instruction": "a", "input": "", "output": "b"}, "instruction", same("instruction", "input", "output")),
         ({"Prompt": "a", "Completion": "b"}, "prompt_completion", {"prompt": "Prompt", "completion": "Completion"}),
         ({"question": "a", "answer": "b"}, "prompt_completion", {"prompt": "question", "completion": "answer"}),
         ({"query": "a", "response": "b"}, "prompt_completion", {"prompt": "query", "completion": "response"}),
-        ({"question": "a", "context": "c", "answer": "b"}, "instruction", {"instruction": "question", "input": "context", "output": "answer"}),
+        (
+            {"question": "a", "context": "c", "answer": "b"},
+            "instruction",
+            {"instruction": "question", "input": "context", "output": "answer"},
+        ),
         ({"input": "a", "output": '{"x": 1}'}, "input_output", {"input": "input", "output": "output"}),
         ({"prompt": "a", "completion": '{"x": 1}'}, "input_output", {"input": "prompt", "output": "completion"}),
         ({"messages": chat("user", "assistant")}, "messages", {"messages": "messages"}),
-        ({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}, "sharegpt", {"conversations": "conversations"}),
-        ({"prompt": "a", "chosen": "b", "rejected": "c"}, "preference", {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected"}),
-        ({"prompt": "a", "completion": "b", "label": True}, "kto", {"prompt": "prompt", "completion": "completion", "label": "label"}),
+        ({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}, "sharegpt", same("conversations")),  # noqa: E501
+        ({"prompt": "a", "chosen": "b", "rejected": "c"}, "preference", same("prompt", "chosen", "rejected")),
+        ({"prompt": "a", "completion": "b", "label": True}, "kto", same("prompt", "completion", "label")),
         ({"text": "a long text"}, "text", {"text": "text"}),
         ({"story": "a long text"}, "text", {"text": "story"}),
     ],
@@ -77,7 +86,12 @@ def test_mixed_columns_are_counted() -> None:
 
 def test_values_become_text_as_written() -> None:
     columns = {"prompt": "p", "completion": "c"}
-    for value, text in ((WrittenFloat("1.50"), "1.50"), (7, "7"), (True, "true"), ({"a": WrittenFloat("1.0")}, '{"a": 1.0}')):
+    for value, text in (
+        (WrittenFloat("1.50"), "1.50"),
+        (7, "7"),
+        (True, "true"),
+        ({"a": WrittenFloat("1.0")}, '{"a": 1.0}'),
+    ):
         assert to_example(Row(1, {"p": "x", "c": value}), "prompt_completion", columns).expected == text
 
 
@@ -106,7 +120,10 @@ def test_faults_of_a_row_have_a_kind(fields: dict[str, Any], kind: str) -> None:
         ([{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}], "not text"),
         ([{"role": "user", "content": None}], "null"),
         ([{"role": "user", "content": "a"}, {"role": "assistant", "content": ""}], "empty"),
-        ([{"role": "user", "content": "a"}, {"role": "assistant", "content": "", "tool_calls": [{"id": 1}]}], "tool call"),
+        (
+            [{"role": "user", "content": "a"}, {"role": "assistant", "content": "", "tool_calls": [{"id": 1}]}],
+            "tool call",
+        ),
     ],
 )
 def test_faults_of_a_conversation_have_a_kind(messages: Any, kind: str) -> None:
@@ -126,7 +143,9 @@ def test_typed_parts_tools_and_weights() -> None:
         {"role": "assistant", "content": "done", "weight": 0},
     ]  # fmt: skip
     example = to_example(
-        Row(1, {"messages": messages, "tools": '[{"name": "f"}]'}), "messages", {"messages": "messages", "tools": "tools"}
+        Row(1, {"messages": messages, "tools": '[{"name": "f"}]'}),
+        "messages",
+        {"messages": "messages", "tools": "tools"},
     )
     user, call, _, last = example.turns
     assert user.content == "ab"
@@ -151,12 +170,16 @@ def test_sharegpt_roles_become_the_usual_ones() -> None:
 def test_preference_transcripts_share_their_beginning() -> None:
     chosen = [*chat("user", "assistant"), {"role": "user", "content": "q"}, {"role": "assistant", "content": "good"}]
     rejected = [*chosen[:3], {"role": "assistant", "content": "bad"}]
-    example = to_example(Row(1, {"chosen": chosen, "rejected": rejected}), "preference", {"chosen": "chosen", "rejected": "rejected"})
+    example = to_example(
+        Row(1, {"chosen": chosen, "rejected": rejected}), "preference", {"chosen": "chosen", "rejected": "rejected"}
+    )
     assert [turn.content for turn in example.rejected] == ["bad"]
     assert example.expected == "good" and len(example.prompt_turns) == 3
     assert [turn.trained for turn in example.turns] == [False, False, False, True]
     with pytest.raises(RowProblem, match="same"):
-        to_example(Row(1, {"chosen": chosen, "rejected": chosen}), "preference", {"chosen": "chosen", "rejected": "rejected"})
+        to_example(
+            Row(1, {"chosen": chosen, "rejected": chosen}), "preference", {"chosen": "chosen", "rejected": "rejected"}
+        )
 
 
 def test_history_and_system_come_first() -> None:

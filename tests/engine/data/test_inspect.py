@@ -26,7 +26,12 @@ def test_a_sound_file(make_model: Make, make_rows: Make) -> None:
     said: list[dict[str, Any]] = []
     document = inspect_data({"source": str(rows), "model": str(make_model(CHATML))}, said.append)
     json.dumps(document)
-    assert (document["rows"], document["format"], document["findings"], document["worst"]) == (200, "prompt_completion", [], None)
+    assert (document["rows"], document["format"], document["findings"], document["worst"]) == (
+        200,
+        "prompt_completion",
+        [],
+        None,
+    )
     assert document["template"] == {"kind": "model", "note": ""}
     lengths = document["lengths"]
     assert sum(bar[2] for bar in lengths["histogram"]) == 200
@@ -41,7 +46,9 @@ def test_a_sound_file(make_model: Make, make_rows: Make) -> None:
 
 
 def test_without_a_model_there_are_turns_and_no_tokens(make_rows: Make) -> None:
-    document = inspect_data({"source": str(make_rows([{"prompt": "a", "completion": "b"}] * 3)), "previews": 2, "first_preview": 2})
+    document = inspect_data(
+        {"source": str(make_rows([{"prompt": "a", "completion": "b"}] * 3)), "previews": 2, "first_preview": 2}
+    )
     assert document["lengths"] is None and document["summary"] is None
     assert [preview["row"] for preview in document["previews"]] == [2, 3]
     assert document["previews"][0]["turns"][1] == {"role": "assistant", "content": "b", "trained": True}
@@ -68,7 +75,9 @@ def test_what_blocks(make_model: Make, make_rows: Make) -> None:
     model = str(make_model())
     document = inspect_data({"source": str(long), "model": model, "sequence_length": 128})
     assert kinds(document)["nothing to learn"] == ("block", 20) and document["worst"] == "block"
-    endless = make_model("{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}", name="endless")
+    endless = make_model(
+        "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}", name="endless"
+    )
     document = inspect_data({"source": str(long), "model": str(endless)})
     assert kinds(document)["no end"] == ("block", 20)
     finding = next(finding for finding in document["findings"] if finding["kind"] == "no end")
@@ -85,7 +94,9 @@ def test_unknown_columns_can_be_mapped(make_rows: Make) -> None:
 
 
 def test_labels_are_shown_with_counts(make_file: Make) -> None:
-    path = make_file("a.csv", "text,label\n" + "".join(f"text {n},{'spam' if n % 20 == 0 else 'ham'}\n" for n in range(200)))
+    path = make_file(
+        "a.csv", "text,label\n" + "".join(f"text {n},{'spam' if n % 20 == 0 else 'ham'}\n" for n in range(200))
+    )
     document = inspect_data({"source": str(path)})
     assert document["labels"] == {"ham": 190, "spam": 10}
     assert kinds(document)["uneven labels"][0] == "warn"
@@ -96,3 +107,100 @@ def test_bad_requests(make_file: Make) -> None:
         inspect_data({})
     with pytest.raises(UserError, match="no rows"):
         inspect_data({"source": str(make_file("a.jsonl", "\n"))})
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("key sk-proj-abcdefghijklmnopqrstuvwx", "secrets"),
+        ("-----BEGIN RSA PRIVATE KEY-----", "secrets"),
+        ("write to a.b@example.org", "e-mail"),
+        ("I am {{name}}", "placeholders"),
+        ("a\x1b[31m", "control characters"),
+        ("a\u202eb", "bidi characters"),
+        ("a\u200bb", "invisible characters"),
+        ("caf\u00c3\u00a9", "broken letters"),
+        ("cafe\u0301", "accents apart"),
+        ("\u042f \u0435\u0434\u0443 " * 9, "language mix"),
+    ],
+)
+def test_what_stands_in_texts_is_found(make_rows: Make, text: str, kind: str) -> None:
+    rows = [{"prompt": f"question {n}", "completion": f"answer {n}"} for n in range(120)]
+    assert inspect_data({"source": str(make_rows(rows, name="clean.jsonl"))})["findings"] == []
+    rows[7] = {"prompt": "question 7", "completion": f"answer {text}"}
+    (finding,) = inspect_data({"source": str(make_rows(rows))})["findings"]
+    assert (finding["kind"], finding["count"], finding["where"].rsplit(":", 1)[1]) == (kind, 1, "8")
+    assert "abcdefghij" not in finding["what"], "a secret is not shown"
+
+
+def test_twins_in_other_letters_and_contradictions(make_rows: Make) -> None:
+    rows = [{"prompt": f"question {n}", "completion": f"answer {n}"} for n in range(120)]
+    rows += [{"prompt": "Question 3!", "completion": "answer  3"}, {"prompt": "question 5", "completion": "other"}]
+    found = kinds(inspect_data({"source": str(make_rows(rows))}))
+    assert found == {"near duplicates": ("note", 1), "different answers": ("note", 1)}
+
+
+def test_what_a_template_does_not_write_is_said(make_model: Make, make_rows: Make) -> None:
+    deaf = make_model(CHATML.replace("message['content']", "(message['content'] if message['role'] != 'user' else '')"))
+    rows = [{"prompt": f"question {n}", "completion": f"answer {n}"} for n in range(120)]
+    rows[9]["completion"] = "ends <|im_end|> early"
+    found = kinds(inspect_data({"source": str(make_rows(rows)), "model": str(deaf)}))
+    assert found["left out by template"] == ("warn", 120)
+    assert found["special tokens"] == ("warn", 1)
+
+
+def test_a_directory_is_read_by_split(make_rows: Make, tmp_path: Path) -> None:
+    for name, count in (("train-0.jsonl", 3), ("train-1.jsonl", 2), ("test.jsonl", 1)):
+        make_rows([{"prompt": f"{name} {n}", "completion": "a"} for n in range(count)], name=name)
+    (tmp_path / "README.md").write_text("# About")
+    document = inspect_data({"source": str(tmp_path)})
+    assert document["rows"] == 5 and [preview["row"] for preview in document["previews"]] == [1, 2, 3, 4, 5]
+    assert "README.md" in " ".join(document["notes"]) and document["previews"][3]["where"].endswith("train-1.jsonl:1")
+    assert inspect_data({"source": str(tmp_path), "split": "test"})["rows"] == 1
+    with pytest.raises(UserError, match="validation"):
+        inspect_data({"source": str(tmp_path), "split": "validation"})
+    (tmp_path / "more.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="mixes"):
+        inspect_data({"source": str(tmp_path)})
+
+
+def test_large_data_is_sampled_and_says_so(make_rows: Make, make_model: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.data.inspect.KEPT_ROWS", 100)
+    path = make_rows([{"prompt": f"q{n}", "completion": "a" * (n % 7) + "b"} for n in range(1000)])
+    document = inspect_data({"source": str(path), "model": str(make_model())})
+    assert (document["rows"], document["usable_rows"], document["sampled_rows"]) == (1000, 1000, 100)
+    assert document["lengths"]["sampled_from"] == 1000 and document["lengths"]["rows"] == 100
+    whole = 1000 * len("### Instruction:\n\n### Response:\n\n") + 4 * 1000
+    assert 0.9 * whole < document["summary"]["total_tokens"] < 1.3 * whole
+    assert [preview["row"] for preview in document["previews"]] == list(range(1, 11))
+
+
+def test_the_job_runs_in_its_own_process_with_limits(make_rows: Make) -> None:
+    import os
+    import subprocess
+    import sys
+
+    path = make_rows([{"prompt": "a", "completion": "b"}] * 3)
+    program = (
+        "import json, resource, sys\n"
+        "from engine.data.inspect import inspect_data\n"
+        "print(inspect_data({'source': sys.argv[1]}, lambda message: None)['rows'])\n"
+        "print(resource.getrlimit(resource.RLIMIT_AS)[0], resource.getrlimit(resource.RLIMIT_CPU)[0])\n"
+        "print(sorted({'torch', 'transformers', 'datasets', 'pyarrow', 'numpy', 'textual'} & set(sys.modules)))"
+    )
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    assert done.stdout.split("\n")[:3] == ["3", f"{8 << 30} 3600", "[]"], done.stderr
+
+
+@pytest.mark.xdist_group("transformers")
+def test_a_hub_name_without_a_connection_is_said() -> None:
+    pytest.importorskip("datasets")
+    with pytest.raises(UserError) as caught:
+        inspect_data({"source": "somebody/nothing-here"})
+    assert "somebody/nothing-here" in caught.value.what and caught.value.fix

@@ -20,7 +20,12 @@ from .conftest import CHATML, MARKED, SPECIALS, byte_tokenizer
 pytestmark = pytest.mark.xdist_group("transformers")  # one process pays for the imports
 pytest.importorskip("transformers")
 
-TOOLS = [{"type": "function", "function": {"name": "w", "description": "weather", "parameters": {"type": "object", "properties": {}}}}]
+TOOLS = [
+    {
+        "type": "function",
+        "function": {"name": "w", "description": "weather", "parameters": {"type": "object", "properties": {}}},
+    }
+]
 CALL = {"type": "function", "function": {"name": "w", "arguments": {"a": "ö<&>"}}}
 TALKS: dict[str, list[dict[str, Any]]] = {
     "one": [{"role": "user", "content": "Hello there"}, {"role": "assistant", "content": "Hi! How are you?"}],
@@ -49,7 +54,9 @@ def templates(shared: Path) -> list[Path]:
 
 
 def example_of(messages: list[dict[str, Any]]) -> Example:
-    turns = [Turn(m["role"], m["content"], {key: m[key] for key in m if key not in {"role", "content"}}) for m in messages]
+    turns = [
+        Turn(m["role"], m["content"], {key: m[key] for key in m if key not in {"role", "content"}}) for m in messages
+    ]
     return Example(tuple(turns), 1)
 
 
@@ -111,7 +118,9 @@ def test_every_mask_is_either_right_or_refused(shared: Path, tmp_path: Path) -> 
                     messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True, chat_template=source
                 )
                 assert wanted["input_ids"] == result.input_ids, path.name
-                assert wanted["assistant_masks"] == [int(label != IGNORED) for label in result.labels], f"{path.name} {name}"
+                assert wanted["assistant_masks"] == [int(label != IGNORED) for label in result.labels], (
+                    f"{path.name} {name}"
+                )
                 equal += 1
                 continue
             pieces = [result.text[start:end] for start, end, kind in result.spans if kind == "trained"]
@@ -119,7 +128,9 @@ def test_every_mask_is_either_right_or_refused(shared: Path, tmp_path: Path) -> 
             asked = [m["content"].strip() for m in messages if m["role"] != "assistant"]
             assert len(pieces) == len(answers), f"{path.name} {name}"
             if "idefics3" not in path.name:  # it drops plain text content altogether
-                assert all(m["content"] in piece for m, piece in zip(answers, pieces, strict=True)), f"{path.name} {pieces}"
+                assert all(m["content"] in piece for m, piece in zip(answers, pieces, strict=True)), (
+                    f"{path.name} {pieces}"
+                )
             assert not any(text in piece for text in asked for piece in pieces), f"{path.name} {name} {pieces}"
             found += 1
     assert equal > 70 and found > 140
@@ -137,13 +148,20 @@ def trl_labels(shared: Path) -> Callable[..., list[tuple[list[int], list[int]]]]
     datasets.disable_progress_bars()
     torch.set_num_threads(1)
 
-    def labels(folder: Path, rows: list[dict[str, Any]], output: Path, **options: Any) -> list[tuple[list[int], list[int]]]:
+    def labels(
+        folder: Path, rows: list[dict[str, Any]], output: Path, **options: Any
+    ) -> list[tuple[list[int], list[int]]]:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-        config = LlamaConfig(vocab_size=len(tokenizer), hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+        config = LlamaConfig(
+            vocab_size=len(tokenizer), hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1
+        )
         settings = SFTConfig(output_dir=str(output), report_to=[], use_cpu=True, bf16=False, max_length=None, **options)
         trainer = SFTTrainer(
-            model=LlamaForCausalLM(config), args=settings, train_dataset=datasets.Dataset.from_list(rows), processing_class=tokenizer
+            model=LlamaForCausalLM(config),
+            args=settings,
+            train_dataset=datasets.Dataset.from_list(rows),
+            processing_class=tokenizer,
         )
         made = [trainer.data_collator([row]) for row in trainer.train_dataset]
         return [(batch["input_ids"][0].tolist(), batch["labels"][0].tolist()) for batch in made]
@@ -161,24 +179,39 @@ PAIRS = [("What is 2?", "Two."), ("Say é", "é ☕\nand more"), ("x" * 50, '{"a
 
 
 @pytest.mark.parametrize("folder", ["models/tokenizers/Qwen--Qwen2.5", "models/tokenizers/meta-llama--Llama-3.2"])
-def test_conversational_prompt_and_completion_equal_trl(shared: Path, tmp_path: Path, trl_labels: Any, folder: str) -> None:
-    rows = [{"prompt": [{"role": "user", "content": q}], "completion": [{"role": "assistant", "content": a}]} for q, a in PAIRS]
+def test_conversational_prompt_and_completion_equal_trl(
+    shared: Path, tmp_path: Path, trl_labels: Any, folder: str
+) -> None:
+    rows = [
+        {"prompt": [{"role": "user", "content": q}], "completion": [{"role": "assistant", "content": a}]}
+        for q, a in PAIRS
+    ]
     examples = [Example((Turn("user", q), Turn("assistant", a)), 1) for q, a in PAIRS]
     assert ours(shared / folder, examples) == trl_labels(shared / folder, rows, tmp_path)
 
 
 def test_assistant_only_messages_equal_trl(tmp_path: Path, trl_labels: Any, make_model: Callable[..., Path]) -> None:
     folder = make_model(MARKED)
-    rows = [{"messages": [m for pair in PAIRS for m in ({"role": "user", "content": pair[0]}, {"role": "assistant", "content": pair[1]})]}]
+    rows = [
+        {
+            "messages": [
+                m
+                for pair in PAIRS
+                for m in ({"role": "user", "content": pair[0]}, {"role": "assistant", "content": pair[1]})
+            ]
+        }
+    ]
     examples = [example_of(rows[0]["messages"])]
     assert ours(folder, examples) == trl_labels(folder, rows, tmp_path / "out", assistant_only_loss=True)
 
 
-def test_qwen_messages_equal_what_trl_trains_with_its_own_template(shared: Path, tmp_path: Path, trl_labels: Any) -> None:
+def test_qwen_messages_equal_what_trl_trains_with_its_own_template(
+    shared: Path, tmp_path: Path, trl_labels: Any
+) -> None:
     folder = shared / TOKENIZERS[0]
     messages = [m for q, a in PAIRS for m in ({"role": "user", "content": q}, {"role": "assistant", "content": a})]
-    (ids, labels), = ours(folder, [example_of(messages)])
-    (their_ids, their_labels), = trl_labels(folder, [{"messages": messages}], tmp_path, assistant_only_loss=True)
+    ((ids, labels),) = ours(folder, [example_of(messages)])
+    ((their_ids, their_labels),) = trl_labels(folder, [{"messages": messages}], tmp_path, assistant_only_loss=True)
     assert ids == their_ids
     more = [place for place, (own, other) in enumerate(zip(labels, their_labels, strict=True)) if own != other]
     newline = ids[labels.index(next(label for label in labels if label != IGNORED)) - 1]
@@ -194,7 +227,9 @@ def test_text_equals_trl(shared: Path, tmp_path: Path, trl_labels: Any, folder: 
 
 
 @pytest.mark.parametrize("folder", ["models/stories260K", "models/tokenizers/openai-community--gpt2"])
-def test_the_plain_template_equals_trl_on_the_same_strings(shared: Path, tmp_path: Path, trl_labels: Any, folder: str) -> None:
+def test_the_plain_template_equals_trl_on_the_same_strings(
+    shared: Path, tmp_path: Path, trl_labels: Any, folder: str
+) -> None:
     """The plain template written out by hand as prompt and completion, which TRL ends with eos itself."""
     if "gpt2" not in folder:
         pytest.skip("TRL writes no begin token before a bare prompt")

@@ -18,7 +18,12 @@ from .conftest import CHATML
 
 
 def recipe(model: Path, data: Path, **values: Any) -> Recipe:
-    keys = {"model.source": str(model), "data.source": str(data), "training.sequence_length": 512, "evaluation.held_out_rows": 5}
+    keys = {
+        "model.source": str(model),
+        "data.source": str(data),
+        "training.sequence_length": 512,
+        "evaluation.held_out_rows": 5,
+    }
     keys |= {name.replace("__", "."): value for name, value in values.items()}
     return Recipe.from_answers({name: Answer(value, "you", "") for name, value in keys.items()})
 
@@ -40,7 +45,7 @@ def test_rows_are_rendered_split_and_fingerprinted(make_model: Callable[..., Pat
     assert (len(prepared.train), len(prepared.held_out), prepared.skipped) == (55, 5, [])
     assert prepared.format == "input_output" and prepared.map == {"input": "prompt", "output": "completion"}
     assert [example.expected for example in prepared.held_out_examples] == [
-        '{"n": %d}' % (example.row - 1) for example in prepared.held_out_examples
+        json.dumps({"n": example.row - 1}) for example in prepared.held_out_examples
     ]
     assert all(row.labels[0] == IGNORED and len(row.labels) == len(row.input_ids) for row in prepared.train)
     assert prepared.trained_tokens == sum(row.trained_tokens for row in prepared.train) > 0
@@ -57,7 +62,9 @@ def test_a_changed_template_changes_the_fingerprint(make_model: Callable[..., Pa
     assert prepare(plain, orders).fingerprint == prepare(chat, orders, data__template="plain").fingerprint
 
 
-def test_unusable_rows_are_listed_and_too_many_stop_the_run(make_model: Callable[..., Path], make_rows: Callable[..., Path]) -> None:
+def test_unusable_rows_are_listed_and_too_many_stop_the_run(
+    make_model: Callable[..., Path], make_rows: Callable[..., Path]
+) -> None:
     good = [{"prompt": f"q{number}", "completion": "a"} for number in range(50)]
     prepared = prepare(make_model(), make_rows([*good, {"prompt": "q", "completion": None}]))
     assert [(row.kind, row.where.rsplit(":", 1)[1]) for row in prepared.skipped] == [("null", "51")]
@@ -67,7 +74,9 @@ def test_unusable_rows_are_listed_and_too_many_stop_the_run(make_model: Callable
     assert caught.value.where.endswith("bad.jsonl:51")
 
 
-def test_answers_behind_the_cut_stop_the_run_before_it_starts(make_model: Callable[..., Path], make_rows: Callable[..., Path]) -> None:
+def test_answers_behind_the_cut_stop_the_run_before_it_starts(
+    make_model: Callable[..., Path], make_rows: Callable[..., Path]
+) -> None:
     rows = make_rows([{"prompt": "x" * 400, "completion": "a"}] * 20)
     with pytest.raises(UserError, match="behind the sequence length") as caught:
         prepare(make_model(), rows, training__sequence_length=128)
@@ -102,3 +111,37 @@ def test_columns_can_be_said(make_model: Callable[..., Path], make_rows: Callabl
     ):
         with pytest.raises(UserError, match=words):
             prepare(make_model(name=f"m{words[:4]}"), path, data__format=name, data__map=broken)
+
+
+def test_a_validation_file_is_evaluated_on_and_leaks_are_said(
+    make_model: Callable[..., Path], make_rows: Callable[..., Path]
+) -> None:
+    rows = [{"prompt": f"q{number}", "completion": f"a{number}"} for number in range(30)]
+    extra = make_rows([*rows[:2], {"prompt": "new", "completion": "b"}], name="valid.jsonl")
+    prepared = prepare(make_model(), make_rows(rows), data__validation=str(extra), evaluation__held_out_rows=0)
+    assert (len(prepared.train), len(prepared.held_out)) == (30, 3)
+    assert "2 of 3 rows of the validation file are also trained on" in " ".join(prepared.notes)
+
+
+def test_answers_called_bad_are_not_trained(make_model: Callable[..., Path], make_rows: Callable[..., Path]) -> None:
+    rows = [{"prompt": f"q{n}", "completion": f"a{n}", "label": n % 2 == 0} for n in range(40)]
+    prepared = prepare(make_model(), make_rows(rows))
+    assert prepared.format == "kto" and len(prepared.train) + len(prepared.held_out) == 20
+    assert "20 rows have an answer that is labelled as bad" in " ".join(prepared.notes)
+
+
+def test_only_the_chosen_answer_is_trained(make_model: Callable[..., Path], make_rows: Callable[..., Path]) -> None:
+    rows = [{"prompt": f"q{n}", "chosen": "good", "rejected": "poor"} for n in range(20)]
+    prepared = prepare(make_model(), make_rows(rows))
+    assert all("good" in row.text and "poor" not in row.text for row in prepared.train)
+
+
+def test_bad_rows_are_passed_over_only_when_asked(
+    make_model: Callable[..., Path], make_file: Callable[..., Path]
+) -> None:
+    good = "".join(json.dumps({"prompt": f"q{n}", "completion": "a"}) + "\n" for n in range(10))
+    path = make_file("rows.jsonl", good + "broken\n")
+    with pytest.raises(UserError, match="Line 11"):
+        prepare(make_model(), path)
+    prepared = prepare(make_model(name="other"), path, data__skip_bad_rows=True, evaluation__held_out_rows=0)
+    assert len(prepared.train) == 10 and [row.kind for row in prepared.skipped] == ["unreadable"]

@@ -46,7 +46,9 @@ def test_what_is_not_json_is_refused_with_its_reason(text: str, words: str) -> N
         parse_json(text)
 
 
-@pytest.mark.parametrize("text", ['{"a": "x\\":", "b": ":y", "c": {"d": " : "}}', '{"a" :1, "b": "\\\\\\":"}', '"\\ud83d\\ude00"'])
+@pytest.mark.parametrize(
+    "text", ['{"a": "x\\":", "b": ":y", "c": {"d": " : "}}', '{"a" :1, "b": "\\\\\\":"}', '"\\ud83d\\ude00"']
+)
 def test_colons_and_escapes_in_texts_mislead_nobody(text: str) -> None:
     assert parse_json(text) == json.loads(text)
 
@@ -126,7 +128,10 @@ def test_a_row_must_be_an_object(make_file: MakeFile) -> None:
 def test_encodings_are_certain_or_asked(make_file: MakeFile) -> None:
     text = '{"prompt": "café", "completion": "x"}\n'
     report = ReadReport()
-    assert next(read_rows(make_file("bom.jsonl", b"\xef\xbb\xbf" + text.encode()), report=report)).fields["prompt"] == "café"
+    assert (
+        next(read_rows(make_file("bom.jsonl", b"\xef\xbb\xbf" + text.encode()), report=report)).fields["prompt"]
+        == "café"
+    )
     assert "byte order mark" in report.notes[0]
     assert next(read_rows(make_file("utf16.jsonl", text.encode("utf-16")))).fields["prompt"] == "café"
     latin = make_file("latin.jsonl", ('{"prompt": "a"}\n' + text).encode("latin-1"))

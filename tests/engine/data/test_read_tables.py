@@ -85,7 +85,8 @@ def test_quotes_in_tab_separated_text_are_characters(make_file: MakeFile) -> Non
 
 def test_text_is_lines_or_blocks(make_file: MakeFile) -> None:
     report = ReadReport()
-    assert [row.fields["text"] for row in read_rows(make_file("a.txt", "one\x85still one\u2028\ntwo\r\n"), report=report)] == [
+    path = make_file("a.txt", "one\x85still one\u2028\ntwo\r\n")
+    assert [row.fields["text"] for row in read_rows(path, report=report)] == [
         "one\x85still one\u2028", "two",
     ]  # fmt: skip
     assert "line" in report.notes[0]

@@ -26,7 +26,6 @@ def learned(rendered: Rendered) -> list[str]:
     return [rendered.text[start:end] for start, end, kind in rendered.spans if kind == "trained"]
 
 
-
 @pytest.mark.parametrize("template", [CHATML, MARKED])
 def test_only_answers_are_learned_with_their_end(make_model: MakeModel, template: str) -> None:
     with Renderer.load(make_model(template)) as renderer:
@@ -98,24 +97,30 @@ def test_turns_that_are_not_to_be_learned_are_context(make_model: MakeModel) -> 
 
 REWRITES = CHATML.replace(
     "message['content'] + '<|im_end|>\n'",
-    "(message['content'] if not (loop.last and message['role'] == 'assistant') else '<think></think>' + message['content']) + '<|im_end|>\n'",
+    "('<think></think>' if loop.last and message['role'] == 'assistant' else '') + message['content'] + '<|im_end|>\n'",
 )
 
 
 def test_a_template_that_rewrites_earlier_turns_still_gives_every_answer(make_model: MakeModel) -> None:
     with Renderer.load(make_model(REWRITES)) as renderer:
-        assert learned(renderer.render(talk("q", "one", "q", "two"))) == ["one<|im_end|>\n", "<think></think>two<|im_end|>\n"]
+        assert learned(renderer.render(talk("q", "one", "q", "two"))) == [
+            "one<|im_end|>\n",
+            "<think></think>two<|im_end|>\n",
+        ]
 
 
 def test_answers_that_cannot_be_found_are_refused(make_model: MakeModel) -> None:
     upper = CHATML.replace("message['content']", "message['content'] | upper")
-    with Renderer.load(make_model(upper.replace("{% if add", "{{ messages | length }}{% if add"))) as renderer:
-        with pytest.raises(RowProblem, match="template"):
-            renderer.render(talk("q", "one", "q", "two"))
+    odd = upper.replace("{% if add", "{{ messages | length }}{% if add")
+    with Renderer.load(make_model(odd)) as renderer, pytest.raises(RowProblem, match="template"):
+        renderer.render(talk("q", "one", "q", "two"))
 
 
 def test_the_words_of_a_refusing_template_are_passed_on(make_model: MakeModel) -> None:
-    strict = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('No system message, please.') }}{% endif %}" + CHATML
+    strict = (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('No system message, please.') }}{% endif %}"
+        + CHATML
+    )
     with Renderer.load(make_model(strict)) as renderer:
         system = Example((Turn("system", "s"), *talk("a", "b").turns), 2)
         good, bad = renderer.render_many([talk("a", "b"), system])
@@ -129,7 +134,11 @@ def test_a_template_that_hangs_or_eats_memory_is_ended(monkeypatch: pytest.Monke
     monkeypatch.setattr("engine.data.template_process.SECONDS_PER_ROW", 0)  # the parent waits one second beyond it
     ask = [Request([{"role": "user", "content": "x"}])]
     loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = a * b %}{% endfor %}{% endfor %}"
-    for source, words in ((loops, "did not end"), ("{{ 'x' * 9999999999 }}", "memory"), ("{{ 9 ** 99999999 }}", "did not end")):
+    for source, words in (
+        (loops, "did not end"),
+        ("{{ 'x' * 9999999999 }}", "memory"),
+        ("{{ 9 ** (messages | length + 99999998) }}", "did not end"),
+    ):
         child = TemplateProcess(source, {})
         assert words in child.render_many(ask)[0].fault
         child.close()

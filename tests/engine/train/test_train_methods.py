@@ -49,7 +49,8 @@ def test_events_are_whole(carried: dict[str, Carried], method: str) -> None:
     assert [event["step"] for event in done.of("checkpoint")] == [4, 8, 12]
     rehearsal = done.of("rehearsal")[0]
     assert rehearsal["rows"] == 3
-    assert rehearsal["allocated_bytes"] > 1_000_000
+    assert rehearsal["allocated_bytes"] > rehearsal["baseline_bytes"] > 1_000_000
+    assert rehearsal["estimate_bytes"] > 100_000
 
 
 @pytest.mark.parametrize("method", METHODS)

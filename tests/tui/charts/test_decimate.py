@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui.charts.decimate import ColumnView, Series, Smoother, smoothing_weight
@@ -20,6 +20,7 @@ def series_of(ys: list[float]) -> Series:
     return series
 
 
+@settings(deadline=None)
 @given(values, st.integers(0, 700), st.integers(0, 700))
 def test_the_extremes_of_any_stretch_are_exact(ys: list[float], start: int, length: int) -> None:
     start = min(start, len(ys) - 1)
@@ -48,6 +49,7 @@ def test_a_value_that_is_no_number_is_a_gap_and_no_point() -> None:
     assert list(series.gaps) == [1.0, 3.0]
 
 
+@settings(deadline=None)
 @given(values, st.integers(1, 60), st.integers(1, 699))
 def test_columns_filled_bit_by_bit_are_those_filled_at_once(ys: list[float], count: int, cut: int) -> None:
     growing = Series("a")

@@ -73,9 +73,10 @@ def test_marks_stand_where_their_value_is() -> None:
     assert plot.rows[0].owners[0] == MARK_BASE
 
 
-def test_a_mark_without_a_number_stands_at_the_top() -> None:
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_mark_without_a_number_stands_at_the_top(value: float) -> None:
     plot = plot_of([0.0, 1.0])
-    plot.marks = [Marks("bad", "x", "", [(0.5, math.nan)])]
+    plot.marks = [Marks("bad", "x", "", [(0.5, value)])]
     plot.draw(10, 5, 0, 1)
     assert plot.rows[0].text[5] == "x"
 
@@ -97,7 +98,7 @@ def test_a_zero_on_a_logarithmic_axis_lands_on_the_floor() -> None:
     assert plot.rows[-1].text[0] != " "
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 60), st.integers(5, 50), st.integers(1, 9), st.booleans())
 def test_a_picture_that_grew_is_the_picture_drawn_at_once(
     seed: int, bite: int, width: int, height: int, log: bool

@@ -19,8 +19,8 @@ from tui.steps import flow
 from tui.steps.base import Problem, Question, Step
 from tui.steps.facts import Facts
 from tui.widgets.choice import ChoiceList
-from tui.widgets.field import problem_text
 from tui.widgets.plain import Plain
+from tui.widgets.problem import problem_text
 
 
 class Page(Vertical):

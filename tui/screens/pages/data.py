@@ -12,9 +12,10 @@ from tui.steps import data as step
 from tui.steps import mapping
 from tui.steps.base import Option, Problem, Question
 from tui.text import clean
-from tui.widgets.field import Field, problem_text
+from tui.widgets.field import Field
 from tui.widgets.marks import mark
 from tui.widgets.plain import Plain
+from tui.widgets.problem import problem_text
 
 USE, OTHER_FORMAT = "use", "format"
 PIECE_STYLES = {"context": "dim", "trained": "bold $text-success", "cut": "$text-error strike",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual import on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -15,12 +14,12 @@ from tui.steps import machine as step
 from tui.steps.base import Option, Problem
 from tui.steps.words import METHOD_TITLES, count
 from tui.text import clean
-from tui.widgets.field import Field
 from tui.widgets.marks import mark
 from tui.widgets.plain import Plain
 
 if TYPE_CHECKING:
     from engine.machine.tiers import TierCheck
+    from tui.widgets.field import Field
 
 MORE, OTHER = ":more", ":other"
 
@@ -34,10 +33,6 @@ class MachinePage(Page):
         self._all = bool(self.answers.text("pretend.vram_gb"))
         with VerticalScroll(classes="info"):
             yield Plain("Looking at the machine.", id="hardware")
-        yield Field("Memory of the GPU in GB, such as 40. 0 is a machine without one. Esc goes back.", id="amount")
-
-    def prepare(self) -> None:
-        self.query_one("#amount", Field).display = False
 
     def show_facts(self) -> None:
         self.query_one("#hardware", Plain).put(self._text())
@@ -56,14 +51,22 @@ class MachinePage(Page):
             self.choices.highlighted = 1
             return
         if value == OTHER:
-            field = self.query_one("#amount", Field)
-            field.display = True
-            field.focus_text()
+            self._ask_amount()
             return
         super().take(value)
 
-    @on(Field.Submitted)
-    def _amount_typed(self, event: Field.Submitted) -> None:
+    def _ask_amount(self) -> None:
+        """The field is made only now: it would cost a tenth of the time until the first page shows."""
+        from tui.widgets.field import Field
+
+        if not self.query("#amount"):
+            label = "Memory of the GPU in GB, such as 40. 0 is a machine without one. Esc goes back."
+            field = Field(label, id="amount")
+            self.mount(field, before=self.choices)
+            self.call_after_refresh(field.focus_text)
+
+    def on_field_submitted(self, event: Field.Submitted) -> None:
+        """An amount was typed."""
         event.stop()
         try:
             self.question.apply(self.answers, self.facts, event.text)
@@ -73,15 +76,11 @@ class MachinePage(Page):
         self.post_message(self.Changed())
         self.post_message(self.Confirmed())
 
-    def show_problem(self, problem: Problem | None) -> None:
-        super().show_problem(problem)
-        self.query_one("#amount", Field).show_problem(None)
-
     def step_back(self) -> bool:
         """From the field back to the list."""
-        field = self.query_one("#amount", Field)
-        was = bool(field.display)
-        field.display = False
+        fields = self.query("#amount")
+        was = bool(fields)
+        fields.remove()
         if was:
             self.choices.focus()
         return was
@@ -102,11 +101,11 @@ def _tier_table(checks: list[TierCheck]) -> list[tuple[str, str]]:
     """The documented tiers, one line each: 62 columns."""
     size = count(checks[0].tier.model_parameters) if checks else ""
     head = f"\nDocumented tiers, {size} parameters ({mark('good')} met, {mark('bad')} not met)\n"
-    pieces = [(head, "bold"), (f"{'':<34}{'VRAM':<9}{'RAM':<9}disk\n", "$text-muted")]
+    pieces = [(head, "bold"), (f"{'':<35}{'VRAM':<9}{'RAM':<9}disk\n", "$text-muted")]
     for check in checks:
         sign, style = _sign(check.met)
         method = METHOD_TITLES.get(check.tier.method, check.tier.method)
-        pieces.append((f"{sign} {check.tier.name:<13}{method:<17}", style))
+        pieces.append((f"{sign} {check.tier.name:<13}{method:<18}", style))
         for line, width in zip(check.lines, (9, 9, 0), strict=False):
             sign, style = _sign(line.met)
             pieces.append((f"{sign} {line.need_gb:g} GB".ljust(width), style))

@@ -15,8 +15,9 @@ from tui.screens.pages.base import Page
 from tui.steps import model as step
 from tui.steps.base import Option, Problem
 from tui.text import clean
-from tui.widgets.field import Field, PlainInput, problem_text
+from tui.widgets.field import Field, PlainInput
 from tui.widgets.plain import Plain
+from tui.widgets.problem import problem_text
 
 USE, SIGN_IN, CATALOGUE = ":use", ":sign-in", ":catalogue"
 SEARCH_LABEL = "Words to search the Hugging Face Hub for. Enter searches, Esc goes back."
