@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from assets import demo
 from assets.demo import orders
 from assets.demo.grammar import documents
+from assets.demo.vocabulary import CHAT_TEMPLATE, train_tokenizer
 
 DEMO = Path(demo.__file__).parent
 MODEL, DATA = DEMO / "model", DEMO / "data"
@@ -86,6 +87,13 @@ def test_the_rows_are_what_the_script_makes_now() -> None:
     train, test = orders.make_rows()
     assert (DATA / "orders.jsonl").read_text(encoding="utf-8") == orders.dump_rows(train)
     assert (DATA / "orders_test.jsonl").read_text(encoding="utf-8") == orders.dump_rows(test)
+
+
+def test_the_tokenizer_is_what_the_script_makes_now() -> None:
+    made, kept = json.loads(train_tokenizer().to_str()), read_json("tokenizer.json")
+    for part in ("model", "pre_tokenizer", "decoder", "added_tokens"):
+        assert made[part] == kept[part], part
+    assert (MODEL / "chat_template.jinja").read_text(encoding="utf-8") == CHAT_TEMPLATE
 
 
 def test_training_and_test_messages_are_disjoint() -> None:

@@ -163,9 +163,12 @@ class HomeScreen(Screen[None]):
 
     def action_demo(self) -> None:
         """Begin with the answers of the demo. They are kept in memory: they take the place of no unfinished ones."""
+        from engine.runs.store import fresh_name, runs_root
         from tui.screens.demo import demo_answers
 
-        self.tunewright.open_wizard(demo_answers())
+        answers = demo_answers()
+        answers.put("run.name", fresh_name(runs_root(), "demo"), "recommended", "the demo")
+        self.tunewright.open_wizard(answers)
 
     def action_chat(self) -> None:
         """Talk with the result."""

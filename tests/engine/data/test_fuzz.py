@@ -22,9 +22,17 @@ from engine.data.read import read_rows
 from engine.data.rows import ReadOptions, ReadReport, Row, as_text, json_text, snippet
 from engine.errors import UserError
 
-EXAMPLES = int(os.environ.get("TUNEWRIGHT_FUZZ", "250"))
-"""Per test; TUNEWRIGHT_FUZZ sets another number for a long run."""
-fuzz = settings(max_examples=EXAMPLES, deadline=5000, suppress_health_check=list(HealthCheck))
+TIMES = float(os.environ.get("TUNEWRIGHT_FUZZ", "1"))
+"""Multiplies the number of examples, for a long run. The suite tries 5 200 in all."""
+
+
+def tries(examples: int) -> settings:
+    """So many examples, none of which may take five seconds."""
+    return settings(max_examples=int(examples * TIMES), deadline=5000, suppress_health_check=list(HealthCheck))
+
+
+fuzz = tries(100)
+fast_fuzz = tries(1200)
 
 NAMES = st.sampled_from(
     [
@@ -87,7 +95,7 @@ def written(content: bytes, suffix: str) -> Iterator[Path]:
         yield path
 
 
-@fuzz
+@fast_fuzz
 @given(BYTES, SUFFIXES, st.booleans())
 def test_any_bytes_give_rows_or_a_placed_error(content: bytes, suffix: str, skip: bool) -> None:
     with written(content, suffix) as path:
@@ -135,7 +143,7 @@ def test_csv_cells_come_back_unchanged(rows: list[list[str]], delimiter: str) ->
     assert read == rows
 
 
-@fuzz
+@fast_fuzz
 @given(st.text(max_size=60))
 def test_parsing_agrees_with_python_or_is_stricter(text: str) -> None:
     try:
@@ -145,7 +153,7 @@ def test_parsing_agrees_with_python_or_is_stricter(text: str) -> None:
     assert value == json.loads(text)
 
 
-@fuzz
+@fast_fuzz
 @given(st.text(alphabet='{}[]":,\\ ab01-.eE\n', max_size=40))
 def test_parsing_json_like_text(text: str) -> None:
     try:
@@ -189,7 +197,7 @@ def test_nothing_is_lost_between_rows_and_examples(rows: list[dict[str, Any]]) -
     assert dataset.rows == len(rows) == dataset.usable + dataset.left_out + len(dataset.skipped)
 
 
-@fuzz
+@fast_fuzz
 @given(st.text(max_size=300))
 def test_snippets_are_safe_to_show(text: str) -> None:
     assert snippet(text).isprintable()
