@@ -30,6 +30,7 @@ JOBS: dict[str, str] = {
     "chat": "engine.use.chat:job",
     "evaluate": "engine.use.evaluate:job",
     "export": "engine.use.export:job",
+    "simulate": "engine.plan.simulate:simulate_job",
 }
 """Name -> "module:function"; a module is imported only when its job is asked for."""
 

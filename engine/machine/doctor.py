@@ -81,6 +81,8 @@ def check_versions(installed: Callable[[str], str] = version) -> tuple[Check, ..
     if outside:
         found = ", ".join(f"{name} {present} (tested: {allowed})" for name, present, allowed in outside)
         return (Check("tested versions", "note", found, f"To get tested ones: {INSTALL_COMMAND} --upgrade"),)
+    if not inside:  # run from a folder that is not installed: nothing declares the ranges
+        return ()
     return (Check("tested versions", "ok", ", ".join(f"{name} {present}" for name, present, _ in inside)),)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from engine.models.spec import ModelSpec
 from engine.plan import formulas, table
@@ -112,3 +112,28 @@ def _compiled_moments(
         return None
     held = {"gradients": gradients} if shape.accumulation > 1 else {}
     return ((moment.phase, {**moment.parts, **held}) for moment in found)
+
+
+def memory_dict(memory: Memory) -> dict[str, Any]:
+    """A memory as JSON, in the form of a plan."""
+    return {
+        "kind": memory.kind,
+        "allocated_bytes": memory.allocated_bytes,
+        "reserved_bytes": memory.reserved_bytes,
+        "total_bytes": memory.total_bytes,
+        "moment": memory.moment,
+        "parts": dict(memory.parts),
+    }
+
+
+def memory_of(fields: Mapping[str, Any]) -> Memory:
+    """What `memory_dict` wrote, read back. It was simulated or measured, so it is exact."""
+    return Memory(
+        fields["kind"],
+        int(fields["allocated_bytes"]),
+        int(fields["reserved_bytes"]),
+        int(fields["total_bytes"]),
+        {str(name): int(size) for name, size in fields["parts"].items()},
+        str(fields.get("moment", "")),
+        exact=True,
+    )

@@ -16,7 +16,7 @@ from engine.errors import UserError
 from engine.models.find import find_model
 from engine.models.spec import ModelSpec, spec_from_config
 from engine.models.tokenizer_files import read_json
-from engine.plan.memory import CONTEXT_BYTES, Memory, TrainingShape, needs_mask
+from engine.plan.memory import CONTEXT_BYTES, Memory, TrainingShape, memory_dict, needs_mask
 
 if TYPE_CHECKING:
     from engine.plan.simulator.request import Simulated, Simulation
@@ -99,31 +99,6 @@ def simulated_memory(found: Simulated, context_bytes: int) -> Memory:
     parts = {name: size for name, size in parts.items() if size > 0}
     return Memory(
         "simulation", found.allocated_bytes, reserved, reserved + context_bytes, parts, found.moment, exact=True
-    )
-
-
-def memory_dict(memory: Memory) -> dict[str, Any]:
-    """A memory as JSON, in the form of a plan."""
-    return {
-        "kind": memory.kind,
-        "allocated_bytes": memory.allocated_bytes,
-        "reserved_bytes": memory.reserved_bytes,
-        "total_bytes": memory.total_bytes,
-        "moment": memory.moment,
-        "parts": dict(memory.parts),
-    }
-
-
-def memory_of(fields: Mapping[str, Any]) -> Memory:
-    """What `memory_dict` wrote, read back."""
-    return Memory(
-        str(fields["kind"]),
-        int(fields["allocated_bytes"]),
-        int(fields["reserved_bytes"]),
-        int(fields["total_bytes"]),
-        {str(name): int(size) for name, size in fields["parts"].items()},
-        str(fields.get("moment", "")),
-        exact=True,
     )
 
 

@@ -69,7 +69,7 @@ def load_model(directory: Path, recipe: Recipe, device: torch.device) -> PreTrai
     if recipe.method.name == "qlora":
         options["quantization_config"] = four_bit(recipe, directory, device)
     try:
-        model = AutoModelForCausalLM.from_pretrained(directory, **{k: v for k, v in options.items() if v is not None})
+        model = _from_files(directory, {name: value for name, value in options.items() if value is not None})
     except torch.OutOfMemoryError as error:
         fix = "Choose QLoRA, a smaller model, or free the GPU."
         raise UserError("The weights of the base model do not fit into GPU memory.", str(device), fix, 1) from error
@@ -78,6 +78,16 @@ def load_model(directory: Path, recipe: Recipe, device: torch.device) -> PreTrai
         raise UserError(what, str(directory), "Check that all files of the model are there and whole.") from error
     model.config.use_cache = False
     return model
+
+
+def _from_files(directory: Path, options: dict[str, Any]) -> Any:
+    """Load with fused attention, or with plain attention where the architecture has no other (Gemma 2, GPT-J)."""
+    try:
+        return AutoModelForCausalLM.from_pretrained(directory, **options)
+    except ValueError as error:
+        if "scaled_dot_product_attention" not in str(error):
+            raise
+        return AutoModelForCausalLM.from_pretrained(directory, **{**options, "attn_implementation": "eager"})
 
 
 def four_bit(recipe: Recipe, directory: Path, device: torch.device) -> BitsAndBytesConfig | None:

@@ -79,9 +79,7 @@ def main(chosen: list[str]) -> None:
     """Print the table."""
     warnings.filterwarnings("ignore")
     errors, reserved_errors = [], []
-    print(
-        "| model | method | batch x length | attention | measured MiB | simulated MiB | error | reserved error | seconds |"
-    )
+    print("| model | method | batch x length | attention | measured MiB | simulated | error | reserved | seconds |")
     print("|---|---|---|---|---|---|---|---|---|")
     for number, row in enumerate(rows()):
         if chosen and str(number) not in chosen:

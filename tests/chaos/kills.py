@@ -95,7 +95,7 @@ def kill_stock(workshop: Workshop, method: str, kills: int, aimed: bool, seed: i
     from tests.chaos import stock
 
     tally = Tally(f"stock TRL, {method}, {'aimed at saves' if aimed else 'any moment'}")
-    folder = workshop.root / "stock"
+    folder = workshop.root / f"stock-{method}-{int(aimed)}-{seed}"
     started = time.monotonic()
     assert stock.train_in_child(workshop, folder / "reference", method, steps).wait() == 0
     duration = time.monotonic() - started

@@ -133,7 +133,7 @@ async def test_the_hub_is_searched_and_a_result_is_taken(monkeypatch: pytest.Mon
     app = app_with(answers)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
-        await press(pilot, "slash")
+        await press(pilot, "s")
         await press(pilot, *"smol", "enter")
         text = text_of(app)
         assert asked == ["smol"]
@@ -149,7 +149,7 @@ async def test_a_silent_hub_is_said_and_the_list_stays(monkeypatch: pytest.Monke
     app = app_with(answers)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
-        await press(pilot, "slash")
+        await press(pilot, "s")
         await press(pilot, "x", "enter")
         assert "HF_HUB_OFFLINE forbids" in text_of(app)
         assert answers.text("model.source") == "/models/small"
@@ -160,7 +160,7 @@ async def test_esc_leaves_the_search_and_keeps_the_answer() -> None:
     app = app_with(answers)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
-        await press(pilot, "slash", "x", "escape")
+        await press(pilot, "s", "x", "escape")
         assert answers.at == "model"
         assert page_of(app).query_one(Field).text == "/models/small"
 
@@ -304,3 +304,15 @@ async def test_a_held_enter_key_starts_nothing(monkeypatch: pytest.MonkeyPatch) 
         page._opened = time.monotonic() - 1
         await press(pilot, "enter")
         assert begun == [1]
+
+
+async def test_a_path_can_be_begun_from_the_list() -> None:
+    answers = at("model")
+    app = app_with(answers)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "slash", *"nowhere/3c")
+        assert answers.at == "model"
+        assert app.screen.query_one("#source PlainInput").value == "/nowhere/3c"
+        await press(pilot, "enter")
+        assert "/nowhere/3c" in text_of(app)

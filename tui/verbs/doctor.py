@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from engine.machine.detect import detect_machine
-from engine.machine.packages import INSTALL_COMMAND, TRAINING_PACKAGES, missing_training_packages
+from engine.machine.detect import Machine, detect_machine
+from engine.machine.doctor import Check as TrainingCheck
+from engine.machine.doctor import check_training
+from engine.machine.packages import TRAINING_PACKAGES
 from tui.jobs import state_directory
 from tui.steps.words import GIGABYTE, gigabytes
 from tui.verbs.output import print_json, say
@@ -38,10 +40,12 @@ def run(arguments: Namespace) -> int:
     """Say every check; exit code 1 when something is bad."""
     root = root_of(arguments)
     makers: tuple[Callable[[], Check], ...] = (
-        _python, _program, _training, lambda: _writable("runs folder", root),
+        _python, _program, lambda: _writable("runs folder", root),
         lambda: _writable("settings folder", state_directory()), lambda: _disk(root), _terminal,
     )  # fmt: skip
-    checks = [make() for make in makers] + [_gpu(root)]
+    machine = detect_machine(root)
+    checks: list[Check | TrainingCheck] = [make() for make in makers]
+    checks += [_gpu(machine), *_training(), *check_training(machine)]
     bad = [check for check in checks if check.state == "bad"]
     if arguments.json:
         print_json({"sound": not bad, "checks": [asdict(check) for check in checks]})
@@ -63,12 +67,10 @@ def _program() -> Check:
     return Check("program", "ok", found)
 
 
-def _training() -> Check:
-    missing = missing_training_packages()
-    if missing:
-        fix = f"Planning works. To train: {INSTALL_COMMAND}"
-        return Check("training packages", "note", f"missing: {', '.join(missing)}", fix)
-    return Check("training packages", "ok", _versions(TRAINING_PACKAGES)[0])
+def _training() -> tuple[Check, ...]:
+    """The versions that are here; what is missing is said by the checks of the training stack."""
+    found, missing = _versions(TRAINING_PACKAGES)
+    return () if missing else (Check("training packages", "ok", found),)
 
 
 def _versions(names: tuple[str, ...]) -> tuple[str, list[str]]:
@@ -100,8 +102,7 @@ def _disk(root: Path) -> Check:
     return Check("disk", "ok", found)
 
 
-def _gpu(root: Path) -> Check:
-    machine = detect_machine(root)
+def _gpu(machine: Machine) -> Check:
     gpu = machine.best_gpu
     if gpu is None:
         return Check("GPU", "note", "none found", "Small models and the demo train on the processor.")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import UserError
 from engine.models.find import TRAINABLE_QUANTIZATION, ModelFiles
 from engine.models.spec import ModelSpec, refuse_unusable, spec_from_config
 from engine.models.tokenizer_files import read_json
+from engine.plan.memory import memory_of
 from engine.recipe_keys import KEYS
 from tui.answers import Answers
+from tui.jobs import run_job
 from tui.steps import facts as looking
 from tui.steps.words import METHOD_TITLES, count, duration, gigabytes, shown
 from tui.verbs.making import answers_of, doubts, look_up, require
@@ -30,6 +32,8 @@ def run(arguments: Namespace) -> int:
     facts = look_up(answers, model_to_plan)
     plan = facts.plan.value
     assert plan is not None, "a model was given, so there is a plan"
+    if arguments.simulate:
+        plan = simulated(plan, answers.text("model.source"))
     if arguments.json:
         print_json(plan.as_dict())
         return 0
@@ -37,6 +41,29 @@ def run(arguments: Namespace) -> int:
         warn(doubt)
     show(plan, facts.method(answers))
     return 0
+
+
+def simulated(plan: Plan, source: str) -> Plan:
+    """The plan with each usable method's estimate replaced by a simulation of its settings.
+
+    What cannot be simulated keeps its estimate, and stderr says why.
+    """
+    gpu = plan.machine.best_gpu
+    for method in plan.methods:
+        if not method.available:
+            continue
+        settings = {key: answer.value for key, answer in method.answers.items()}
+        request: dict[str, Any] = {"model": source, "settings": settings, "device": "cuda" if gpu else "cpu"}
+        if gpu is not None:
+            request |= {"capability": list(gpu.compute_capability or (8, 0)),
+                        "context_bytes": method.memory.parts.get("context", 0)}  # fmt: skip
+        try:
+            answer = run_job("simulate", request)
+        except UserError as error:
+            warn(f"{METHOD_TITLES.get(method.name, method.name)} stays an estimate. {error.what}")
+            continue
+        plan = plan.with_memory(method.name, memory_of(answer["memory"]))
+    return plan
 
 
 def model_to_plan(answers: Answers) -> ModelFiles:

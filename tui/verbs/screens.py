@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 from tui.verbs.terminal import can_paint, prepare_textual
@@ -49,6 +50,7 @@ def _show(mouse: bool, **opening: Any) -> int:
 def _make(**opening: Any) -> TunewrightApp:
     """The app. What Textual reads from the environment when it is imported has to be there before."""
     prepare_textual()
+    gc.disable()  # importing makes many objects and no rubbish; the app switches it on again when it is ready
     from tui.app import TunewrightApp
 
     return TunewrightApp(**opening)

@@ -79,6 +79,8 @@ def _data(parser: ArgumentParser) -> None:
 
 def _plan(parser: ArgumentParser) -> None:
     _choices(parser)
+    parser.add_argument("--simulate", action="store_true",
+                        help="follow one training step of each method without weights: exact, takes seconds")
     _pretend(parser)
     _runs(parser)
     _json(parser)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.events import Key
 from textual.message import Message
@@ -12,6 +13,15 @@ from textual.widgets import Input
 from tui.steps.base import Problem
 from tui.widgets.plain import Plain
 from tui.widgets.problem import problem_text
+
+
+def typing_keys(what: str, owner: str) -> list[BindingType]:
+    """Keys that lead from a list into the field above it; a path may be begun at once with its first letter."""
+    begins = (("slash", "/"), ("tilde", "~"), ("full_stop", "."))
+    words = f"Type {what} instead of choosing one."
+    return [Binding("t", "type_text('')", f"Type {what}", tooltip=words, id=f"{owner}.type"),
+            *(Binding(key, f"type_text('{text}')", f"Type {what}", show=False, id=f"{owner}.type-{key}")
+              for key, text in begins)]  # fmt: skip
 
 
 class PlainInput(Input):
@@ -81,6 +91,12 @@ class Field(Vertical):
         text = self.query_one(PlainInput)
         text.focus()
         text.cursor_position = len(text.value)
+
+    def begin(self, text: str) -> None:
+        """Start typing: `text` replaces what is there, unless it is empty."""
+        if text:
+            self.text = text
+        self.focus_text()
 
     @on(Input.Submitted)
     def _enter_pressed(self, event: Input.Submitted) -> None:

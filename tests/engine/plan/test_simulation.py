@@ -127,7 +127,8 @@ def test_the_closed_form_agrees_with_the_simulation(
 
 
 def test_the_job_answers_with_a_memory_as_in_a_plan() -> None:
-    from engine.plan.simulate import SETTINGS, memory_of, simulate_job
+    from engine.plan.memory import memory_of
+    from engine.plan.simulate import SETTINGS, simulate_job
 
     said: list[dict[str, Any]] = []
     settings = dict(

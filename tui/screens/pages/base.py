@@ -19,6 +19,7 @@ from tui.steps import flow
 from tui.steps.base import Problem, Question, Step
 from tui.steps.facts import Facts
 from tui.widgets.choice import ChoiceList
+from tui.widgets.field import Field, PlainInput
 from tui.widgets.plain import Plain
 from tui.widgets.problem import problem_text
 
@@ -134,6 +135,26 @@ class Page(Vertical):
         """A choice was taken with Enter: store it and go on."""
         if self.store(self.question, value):
             self.post_message(self.Confirmed())
+
+
+class SourcePage(Page):
+    """A page whose answer can be typed into a field above the list as well as chosen from the list."""
+
+    @property
+    def field(self) -> Field:
+        return self.query_one("#source", Field)
+
+    def show_problem(self, problem: Problem | None) -> None:
+        self.field.show_problem(problem)
+        super().show_problem(None)
+
+    def action_type_text(self, begin: str) -> None:
+        """Go into the field, with the letter that was pressed."""
+        self.field.begin(begin)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Letters are text inside the field."""
+        return not (action in ("search", "type_text") and isinstance(self.screen.focused, PlainInput))
 
 
 def _values(answers: Mapping[str, object]) -> list[object]:

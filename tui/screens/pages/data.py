@@ -7,12 +7,12 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
 
-from tui.screens.pages.base import Page
+from tui.screens.pages.base import SourcePage
 from tui.steps import data as step
 from tui.steps import mapping
 from tui.steps.base import Option, Problem, Question
 from tui.text import clean
-from tui.widgets.field import Field
+from tui.widgets.field import Field, typing_keys
 from tui.widgets.marks import mark
 from tui.widgets.plain import Plain
 from tui.widgets.problem import problem_text
@@ -22,11 +22,12 @@ PIECE_STYLES = {"context": "dim", "trained": "bold $text-success", "cut": "$text
                 "note": "italic $text-accent"}  # fmt: skip
 
 
-class DataPage(Page):
+class DataPage(SourcePage):
     """With a file Enter goes on; without one the field or the files nearby have the focus."""
 
     NAME = "data"
     COMPACT = True
+    BINDINGS = typing_keys("a path", "data")
 
     def compose_body(self) -> ComposeResult:
         self._choosing_format = False
@@ -36,10 +37,6 @@ class DataPage(Page):
         yield Plain("", id="found")
         with VerticalScroll(id="preview"):
             yield Plain("", id="rows")
-
-    @property
-    def field(self) -> Field:
-        return self.query_one("#source", Field)
 
     def focus_first(self) -> None:
         if self.choices.option_count:
@@ -138,10 +135,6 @@ class DataPage(Page):
         self.show_facts()
         self.choices.highlighted = 0
         return True
-
-    def show_problem(self, problem: Problem | None) -> None:
-        self.field.show_problem(problem)
-        super().show_problem(None)
 
     def insist(self, problem: Problem) -> None:
         """What was found out is in sight already, so only what to do is said."""

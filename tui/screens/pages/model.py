@@ -11,11 +11,11 @@ from textual.content import Content
 
 from engine.errors import UserError
 from tui.screens.background import in_thread, start
-from tui.screens.pages.base import Page
+from tui.screens.pages.base import SourcePage
 from tui.steps import model as step
 from tui.steps.base import Option, Problem
 from tui.text import clean
-from tui.widgets.field import Field, PlainInput
+from tui.widgets.field import Field, typing_keys
 from tui.widgets.plain import Plain
 from tui.widgets.problem import problem_text
 
@@ -23,12 +23,13 @@ USE, SIGN_IN, CATALOGUE = ":use", ":sign-in", ":catalogue"
 SEARCH_LABEL = "Words to search the Hugging Face Hub for. Enter searches, Esc goes back."
 
 
-class ModelPage(Page):
+class ModelPage(SourcePage):
     """With a model Enter goes on; without one the list of models has the focus."""
 
     NAME = "model"
     BINDINGS = [
-        Binding("slash", "search", "Search the Hub", tooltip="Search the Hugging Face Hub for a model by its name.",
+        *typing_keys("a name", "model"),
+        Binding("s", "search", "Search the Hub", tooltip="Search the Hugging Face Hub for a model by its name.",
                 id="model.search"),
     ]  # fmt: skip
 
@@ -39,10 +40,6 @@ class ModelPage(Page):
         text = self.answers.drafts.get("model.source") or self.answers.text("model.source")
         yield Field(self.question.free, text, "/path/to/model or owner/name", id="source")
         yield Plain("", id="found")
-
-    @property
-    def field(self) -> Field:
-        return self.query_one("#source", Field)
 
     def show_facts(self) -> None:
         self.query_one("#found", Plain).put(self._found())
@@ -146,10 +143,6 @@ class ModelPage(Page):
             self.show_facts()
         return was is not None
 
-    def show_problem(self, problem: Problem | None) -> None:
-        self.field.show_problem(problem)
-        super().show_problem(None)
-
     def insist(self, problem: Problem) -> None:
         """What was found out is in sight already, so only what to do is said."""
         known = self.facts.model.problem
@@ -161,10 +154,6 @@ class ModelPage(Page):
         text = self.field.text
         if text.strip() and text != self.answers.text("model.source") and not self._searching:
             self.answers.drafts["model.source"] = text
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A slash is text inside the field."""
-        return not (action == "search" and isinstance(self.screen.focused, PlainInput))
 
     def _found(self) -> Content:
         if self._busy:
