@@ -87,8 +87,12 @@ def _detected(raw: bytes) -> str:
         from_bytes = importlib.import_module("charset_normalizer").from_bytes
     except ImportError:
         return _western(raw)
-    best = from_bytes(raw[:65536]).best()
-    return _western(raw) if best is None or best.encoding in {"ascii", "utf_8"} else str(best.encoding)
+    sample = raw[:65536]
+    best = from_bytes(sample).best()
+    if best is None or best.encoding in {"ascii", "utf_8"}:
+        return _western(raw)
+    western = _western(raw)  # code pages that read these bytes alike are told apart by how common they are
+    return western if sample.decode(western, "replace") == str(best) else str(best.encoding)
 
 
 def _western(raw: bytes) -> str:

@@ -73,7 +73,7 @@ def liveness(run: Run) -> Liveness:
     reason, step = state.get("stop_reason"), state.get("step", 0)
     if reason in {"finished", "stopped", "failed"}:
         words = {"finished": "Finished", "stopped": "Stopped and saved", "failed": "Failed"}[reason]
-        return Liveness(reason, f"{words} at step {step}.")
+        return Liveness(reason, str(state.get("stop_detail") or f"{words} at step {step}."))
     if not state:
         return Liveness("new", "Not started yet.")
     if state.get("host") not in {None, socket.gethostname()}:

@@ -52,6 +52,8 @@ def build(inputs: Inputs, engine: Engine) -> Machinery:
     session.baseline_bytes = engine.pulse.memory_bytes() if device.type == "cpu" else 0
     if start is not None:
         _take_up(session, start)
+    else:
+        engine.reporter.go_on_from(0, 0.0)
     tokenizer = load.load_tokenizer(inputs.directory)
     trainer = RunTrainer(
         model=_model(inputs, device), args=make_arguments(recipe, schedule, device, inputs.run.checkpoints_dir),

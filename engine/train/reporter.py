@@ -54,6 +54,8 @@ class Reporter:
             "memory_kills": memory_kills(), "start_step": 0,
             "fruitless_starts": _fruitless_starts(before), **identity(),
         }  # fmt: skip
+        for name in ("step", "total_steps", "epoch", "loss", "eval_loss"):
+            self.state[name] = before.get(name, self.state[name])  # stands until this engine knows where it goes on
 
     @property
     def elapsed_seconds(self) -> float:

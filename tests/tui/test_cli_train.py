@@ -238,10 +238,11 @@ def test_data_shows_rows_as_the_model_sees_them(
 ) -> None:
     assert cli.main(["data", str(demo_data), "--model", str(demo_model), "--rows", "1"]) == 0
     out = capsys.readouterr().out
-    assert out.count("--- row") == 1 and '[[{"customer": ' in out and "360 rows" in out
+    rows = len(demo_data.read_text().splitlines())
+    assert out.count("--- row") == 1 and '"customer": ' in out and out.startswith(f"{rows} rows")
     assert cli.main(["data", str(demo_data), "--rows", "2", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["rows"] == 360 and len(document["previews"]) == 2
+    assert document["rows"] == rows and len(document["previews"]) == 2
 
 
 def test_data_that_cannot_be_trained_on_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
