@@ -55,7 +55,7 @@ def recommendation_reason(here: Situation, plans: tuple[MethodPlan, ...], chosen
 
 def _why(here: Situation, plans: dict[str, MethodPlan], chosen: str) -> str:
     plan = plans[chosen]
-    needs = f"It needs {size_text(plan.memory.total_bytes)} of {size_text(plan.free_bytes)} free."
+    needs = f"It needs {size_text(plan.need_bytes)} of {size_text(plan.free_bytes)} free."
     if chosen == "full":
         if here.data is None:
             return (
@@ -72,7 +72,7 @@ def _why(here: Situation, plans: dict[str, MethodPlan], chosen: str) -> str:
             else "trains a small adapter beside the unchanged model"
         )
         full = (
-            f" Full fine-tuning would need {size_text(other.memory.total_bytes)}."
+            f" Full fine-tuning would need {size_text(other.need_bytes)}."
             if other.available and not other.fits
             else ""
         )
@@ -81,7 +81,7 @@ def _why(here: Situation, plans: dict[str, MethodPlan], chosen: str) -> str:
     if not other.available:
         return f"{other.reason} {needs}"
     return (
-        f"LoRA would need {size_text(other.memory.total_bytes)}, which does not fit. QLoRA holds the base model in 4 "
+        f"LoRA would need {size_text(other.need_bytes)}, which does not fit. QLoRA holds the base model in 4 "
         f"bits and "
         f"trains the same adapter. {needs}"
     )

@@ -40,6 +40,11 @@ class MethodPlan:
     shape: TrainingShape | None = None
     process_bytes: int = 0
 
+    @property
+    def need_bytes(self) -> int:
+        """All that has to be free on the device: the step, and on a CPU the process around it."""
+        return self.memory.total_bytes + self.process_bytes
+
     def with_memory(self, memory: Memory) -> MethodPlan:
         """The same plan with its memory simulated or measured, judged anew against what is free."""
         fit = judge(memory.total_bytes + self.process_bytes, self.free_bytes)
