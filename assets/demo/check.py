@@ -100,7 +100,6 @@ def train(model: Any, tokenizer: Any, rows: list[dict[str, str]], settings: Sett
     return losses
 
 
-@torch.no_grad()
 def answers(model: Any, tokenizer: Any, rows: list[dict[str, str]]) -> list[str]:
     """Greedy answers to the rows' messages, without special tokens."""
     prompts = [encode(tokenizer, row)[0] for row in rows]
