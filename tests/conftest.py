@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models are slower with more, and the suite runs in two processes
+
+with contextlib.suppress(ValueError):  # not in a thread
+    # a suite that runs in the background is started with SIGINT ignored, and would hand that down to what it starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROJECT = Path(__file__).resolve().parent.parent
 

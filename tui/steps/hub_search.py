@@ -42,8 +42,9 @@ def search_hub(words: str) -> list[HubResult]:
 def _search(words: str) -> list[HubResult]:
     from huggingface_hub import HfApi
 
+    wanted: Any = list(FIELDS)  # some versions of the library type this as a list of literals
     found = HfApi().list_models(search=words, pipeline_tag="text-generation", sort="downloads", limit=MOST,
-                                expand=list(FIELDS))  # type: ignore[arg-type]  # fmt: skip
+                                expand=wanted)  # fmt: skip
     return [_result(info) for info in found]
 
 
