@@ -21,8 +21,9 @@ def run(arguments: Namespace) -> int:
     request: dict[str, Any] = {"run": str(run_of(arguments).path), "to": arguments.to}
     if arguments.out:
         request["out"] = str(Path(arguments.out).expanduser().absolute())
-    if arguments.create:
-        request["create"] = True
+    for option in ("create", "type", "llama_cpp", "fetch_converter", "repo", "public"):
+        if getattr(arguments, option):
+            request[option] = getattr(arguments, option)
     result = run_job("export", request, _progress)
     if arguments.json:
         print_json(result)
@@ -39,7 +40,7 @@ def _progress(progress: Any) -> None:
 def _lines(result: Mapping[str, Any]) -> list[str]:
     """Where it is, what to know about it, and the commands that come next, quoted for a shell."""
     size = {"size": gigabytes(result["bytes"])} if isinstance(result.get("bytes"), int) else {}
-    plain = {key: str(result[key]) for key in ("out", "dtype", "modelfile") if result.get(key)}
+    plain = {key: str(result[key]) for key in ("out", "dtype", "file", "script", "url", "modelfile") if result.get(key)}
     lines = [*fields({**plain, **size}), *(f"Note: {note}" for note in result.get("notes", ()))]
     commands = [f"  {shlex.join(command)}" for command in result.get("commands", ())]
     if result.get("created"):

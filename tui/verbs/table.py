@@ -158,10 +158,17 @@ def _eval(parser: ArgumentParser) -> None:
 
 def _export(parser: ArgumentParser) -> None:
     _run_name(parser)
-    parser.add_argument("--to", choices=("merged", "ollama"), required=True,
-                        help="merged: one model folder in 16 bits; ollama: that and a Modelfile")  # fmt: skip
+    parser.add_argument("--to", choices=("merged", "ollama", "gguf", "script", "hub"), required=True,
+                        help="merged: one model folder in 16 bits; ollama: that and a Modelfile; gguf: one file for "
+                             "llama.cpp; script: a program that repeats the run; hub: a private repository")
     parser.add_argument("--out", metavar="DIR", help="default: exports/ in the folder of the run")
     parser.add_argument("--create", action="store_true", help="with ollama: run `ollama create` as well")
+    parser.add_argument("--type", metavar="TYPE", help="with gguf: f32, f16, bf16, q8_0 and so on (default: bf16)")
+    parser.add_argument("--llama-cpp", metavar="DIR", help="with gguf: a llama.cpp folder with its converter")
+    parser.add_argument("--fetch-converter", action="store_true",
+                        help="with gguf: download llama.cpp's converter (77 MB, checked by its hash)")
+    parser.add_argument("--repo", metavar="USER/NAME", help="with hub: where to; without it only the folder is made")
+    parser.add_argument("--public", action="store_true", help="with hub: everybody may see it")
     _json(parser)
 
 
