@@ -12,6 +12,7 @@ from engine.data.json_rows import no_rows
 from engine.data.rows import ReadOptions, ReadReport, Row
 from engine.data.source import check_path
 from engine.errors import UserError
+from engine.machine.packages import install_command
 
 _ROWS_AT_ONCE = 256
 
@@ -26,7 +27,7 @@ def read_parquet(path: Path, options: ReadOptions, report: ReadReport) -> Iterat
         raise UserError(
             f"{path.name} is a Parquet file, and the package that reads it is not installed.",
             str(path),
-            "Install it with `pip install 'tunewright[train]'`, or save the rows as .jsonl.",
+            f"Install it with: {install_command('pyarrow')}, or save the rows as .jsonl.",
         ) from None
     if facts.st_size == 0:
         raise no_rows(path)

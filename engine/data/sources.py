@@ -14,6 +14,7 @@ from engine.data.read import read_rows
 from engine.data.rows import ReadOptions, ReadReport, Row, snippet
 from engine.data.source import ROW_SUFFIXES, row_suffix
 from engine.errors import UserError
+from engine.machine.packages import install_command
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _TEXT_SUFFIXES = {".txt", ".md"}
@@ -121,7 +122,7 @@ def _hub_rows(name: str, options: ReadOptions, report: ReadReport) -> Iterator[R
     except ImportError:
         raise UserError(
             f"{name} is a dataset on the Hub, and the package that reads it is not installed.", name,
-            "Install it with `pip install 'tunewright[train]'`, or give a file.",
+            f"Install it with: {install_command('datasets')}, or give a file.",
         ) from None  # fmt: skip
     split = options.split or "train"
     report.note(

@@ -15,11 +15,10 @@ from typing import Any, Literal
 
 from engine.machine.detect import Machine
 from engine.machine.gpus import Gpu
-from engine.machine.packages import INSTALL_COMMAND, TRAINING_PACKAGES, missing_training_packages
+from engine.machine.packages import DISTRIBUTION, TRAINING_PACKAGES, install_command, missing_training_packages
 
 PROBE_MODULE = "engine.plan.probe_stack"
 SECONDS_TO_ANSWER = 180.0
-DISTRIBUTION = "tunewright"
 Answer = Mapping[str, Any]
 Run = Callable[[float], Answer]
 
@@ -42,16 +41,16 @@ def check_training(machine: Machine, run: Run | None = None, seconds: float = SE
     """
     missing = missing_training_packages()
     if missing:
-        fix = f"Planning works. To train: {INSTALL_COMMAND}"
+        fix = f"Planning works. To train: {install_command()}"
         return (Check("training packages", "note", f"missing: {', '.join(missing)}", fix),)
     try:
         answer = (run or run_probe)(seconds)
     except subprocess.TimeoutExpired:
         what = f"the packages did not answer within {seconds:.0f} seconds"
-        return (*check_versions(), Check("training packages", "bad", what, f"Install them again: {INSTALL_COMMAND}"))
+        return (*check_versions(), Check("training packages", "bad", what, f"Install them again: {install_command()}"))
     except (OSError, ValueError) as error:
         what = f"the packages end the process that loads them: {error}"
-        return (*check_versions(), Check("training packages", "bad", what, f"Install them again: {INSTALL_COMMAND}"))
+        return (*check_versions(), Check("training packages", "bad", what, f"Install them again: {install_command()}"))
     return (*check_versions(), *_torch_checks(machine, answer), _four_bit_check(answer))
 
 
@@ -80,7 +79,7 @@ def check_versions(installed: Callable[[str], str] = version) -> tuple[Check, ..
         (inside if allowed.contains(present, prereleases=True) else outside).append((name, present, str(allowed)))
     if outside:
         found = ", ".join(f"{name} {present} (tested: {allowed})" for name, present, allowed in outside)
-        return (Check("tested versions", "note", found, f"To get tested ones: {INSTALL_COMMAND} --upgrade"),)
+        return (Check("tested versions", "note", found, f"To get tested ones: {install_command()} --upgrade"),)
     if not inside:  # run from a folder that is not installed: nothing declares the ranges
         return ()
     return (Check("tested versions", "ok", ", ".join(f"{name} {present}" for name, present, _ in inside)),)
@@ -107,7 +106,7 @@ def _tested_ranges() -> dict[str, Any]:
 
 def _torch_checks(machine: Machine, answer: Answer) -> Iterator[Check]:
     if answer.get("torch_error"):
-        yield Check("torch", "bad", str(answer["torch_error"]), f"Install it again: {INSTALL_COMMAND}")
+        yield Check("torch", "bad", str(answer["torch_error"]), f"Install it again: {install_command()}")
         return
     built = f"torch {answer.get('torch')}" + (
         f", built for CUDA {answer['cuda']}" if answer.get("cuda") else ", CPU only"

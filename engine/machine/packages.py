@@ -4,12 +4,40 @@ from __future__ import annotations
 
 import shlex
 import sys
+from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
 
 from engine.errors import UserError
 
 TRAINING_PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "bitsandbytes")
-INSTALL_COMMAND = f"{shlex.quote(sys.executable or 'python')} -m pip install 'tunewright[train]'"
+DISTRIBUTION = "tunewright"
+
+
+def install_command(*names: str) -> str:
+    """The command that installs `names` (without any: everything that training needs) into this Python.
+
+    It names the packages with their tested ranges and not this program's extra: a copy that was installed from a
+    checkout is on no index, and another's package of the same name would be fetched.
+    """
+    ranges = _declared_ranges()
+    wanted = [name + ranges.get(name, "") for name in names or TRAINING_PACKAGES]
+    return shlex.join([sys.executable or "python", "-m", "pip", "install", *wanted])
+
+
+def _declared_ranges() -> dict[str, str]:
+    """Package -> version range as this distribution declares it; empty when it is not installed as one."""
+    try:
+        lines = requires(DISTRIBUTION) or []
+    except PackageNotFoundError:
+        return {}
+    found: dict[str, str] = {}
+    for line in lines:
+        requirement = line.partition(";")[0].strip()
+        name = next((known for known in TRAINING_PACKAGES if requirement.startswith(known)), "")
+        rest = requirement.removeprefix(name)
+        if name and rest[:1] in "<>=!~":
+            found[name] = rest
+    return found
 
 
 def missing_training_packages() -> tuple[str, ...]:
@@ -24,7 +52,7 @@ def require_training_packages() -> None:
         raise UserError(
             f"Training needs packages that are not installed: {', '.join(missing)}.",
             "this Python environment",
-            f"Install them with: {INSTALL_COMMAND}",
+            f"Install them with: {install_command()}",
         )
 
 

@@ -51,6 +51,15 @@ def test_missing_packages_are_named_with_the_command(monkeypatch: pytest.MonkeyP
     assert packages.missing_training_packages() == ("torch", "peft")
     with pytest.raises(UserError) as caught:
         packages.require_training_packages()
-    assert "torch, peft" in caught.value.what and packages.INSTALL_COMMAND in caught.value.fix
+    assert "torch, peft" in caught.value.what and packages.install_command() in caught.value.fix
     monkeypatch.setattr(packages, "find_spec", lambda name: object())
     packages.require_training_packages()
+
+
+def test_the_command_names_packages_that_an_index_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["textual==8.2.8", 'torch<2.16,>=2.8; extra == "train"', 'trl<1.17,>=1.16; extra == "train"']
+    monkeypatch.setattr(packages, "requires", lambda name: lines)
+    command = packages.install_command()
+    assert "'torch<2.16,>=2.8'" in command and "'trl<1.17,>=1.16'" in command and " peft " in command
+    assert "tunewright" not in command.split(" -m pip install ")[1]
+    assert packages.install_command("pyarrow").endswith("-m pip install pyarrow")
