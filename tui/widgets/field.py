@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import Binding
 from textual.containers import Vertical
 from textual.events import Key
 from textual.message import Message
@@ -15,13 +15,10 @@ from tui.widgets.plain import Plain
 from tui.widgets.problem import problem_text
 
 
-def typing_keys(what: str, owner: str) -> list[BindingType]:
-    """Keys that lead from a list into the field above it; a path may be begun at once with its first letter."""
-    begins = (("slash", "/"), ("tilde", "~"), ("full_stop", "."))
-    words = f"Type {what} instead of choosing one."
-    return [Binding("t", "type_text('')", f"Type {what}", tooltip=words, id=f"{owner}.type"),
-            *(Binding(key, f"type_text('{text}')", f"Type {what}", show=False, id=f"{owner}.type-{key}")
-              for key, text in begins)]  # fmt: skip
+def typing_key(what: str, owner: str) -> Binding:
+    """The key that leads from a list into the field above it."""
+    words = f"Type {what} instead of choosing one. A path can be typed or pasted at once."
+    return Binding("t", "type_text", f"Type {what}", tooltip=words, id=f"{owner}.type")
 
 
 class PlainInput(Input):
@@ -92,11 +89,9 @@ class Field(Vertical):
         text.focus()
         text.cursor_position = len(text.value)
 
-    def begin(self, text: str) -> None:
-        """Start typing: `text` replaces what is there, unless it is empty."""
-        if text:
-            self.text = text
-        self.focus_text()
+    def submit(self) -> None:
+        """As if Enter had been pressed in the field."""
+        self.post_message(self.Submitted(self, self.text))
 
     @on(Input.Submitted)
     def _enter_pressed(self, event: Input.Submitted) -> None:

@@ -82,7 +82,7 @@ def test_a_child_that_hangs_or_dies_is_told(failure: Exception) -> None:
 def test_missing_packages_are_a_note_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "missing_training_packages", lambda: ("torch",))
     (check,) = check_training(Machine((), HOST, ()))
-    assert check.state == "note" and "torch" in check.found and "[train]" in check.fix
+    assert check.state == "note" and "torch" in check.found and "-m pip install" in check.fix
 
 
 def test_versions_outside_the_tested_range_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:

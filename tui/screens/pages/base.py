@@ -9,7 +9,9 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import Key, Paste
 from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import OptionList
 
 from engine.errors import UserError
@@ -22,6 +24,10 @@ from tui.widgets.choice import ChoiceList
 from tui.widgets.field import Field, PlainInput
 from tui.widgets.plain import Plain
 from tui.widgets.problem import problem_text
+
+PATH_BEGINS = ("/", "~", ".")
+PAUSE_SECONDS = 0.3
+"""Longer than the gaps inside a paste or a fast hand, shorter than a person's pause to look."""
 
 
 class Page(Vertical):
@@ -140,6 +146,9 @@ class Page(Vertical):
 class SourcePage(Page):
     """A page whose answer can be typed into a field above the list as well as chosen from the list."""
 
+    _typing = False
+    _pause: Timer | None = None
+
     @property
     def field(self) -> Field:
         return self.query_one("#source", Field)
@@ -148,9 +157,48 @@ class SourcePage(Page):
         self.field.show_problem(problem)
         super().show_problem(None)
 
-    def action_type_text(self, begin: str) -> None:
-        """Go into the field, with the letter that was pressed."""
-        self.field.begin(begin)
+    def on_key(self, event: Key) -> None:
+        """Take a path that is begun in the list, however fast it comes.
+
+        Keys on their way when the first one arrives still go to the list, and as keys of the page they would search or
+        leave it. So the page itself takes the letters until they pause, and only then hands the focus over.
+        """
+        if not self._typing and (isinstance(self.screen.focused, PlainInput) or event.character not in PATH_BEGINS):
+            return
+        if event.is_printable and event.character is not None:
+            self._take(event.character)
+        elif event.key == "backspace":
+            self.field.text = self.field.text[:-1]
+        elif event.key == "enter":
+            self._hand_over()
+            self.field.submit()
+        else:
+            self._hand_over()
+            return
+        event.stop()
+
+    def on_paste(self, event: Paste) -> None:
+        """What is pasted while the list has the focus is meant for the field."""
+        event.stop()
+        self.field.text = "".join(event.text.splitlines()[:1])
+        self._hand_over()
+
+    def _take(self, letter: str) -> None:
+        self.field.text = self.field.text + letter if self._typing else letter
+        if self._pause is not None:
+            self._pause.stop()
+        self._typing, self._pause = True, self.set_timer(PAUSE_SECONDS, self._hand_over)
+
+    def _hand_over(self) -> None:
+        if self._pause is not None:
+            self._pause.stop()
+        self._typing, self._pause = False, None
+        if self.is_attached:
+            self.field.focus_text()
+
+    def action_type_text(self) -> None:
+        """Go into the field."""
+        self.field.focus_text()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Letters are text inside the field."""

@@ -12,7 +12,7 @@ from tui.steps import data as step
 from tui.steps import mapping
 from tui.steps.base import Option, Problem, Question
 from tui.text import clean
-from tui.widgets.field import Field, typing_keys
+from tui.widgets.field import Field, typing_key
 from tui.widgets.marks import mark
 from tui.widgets.plain import Plain
 from tui.widgets.problem import problem_text
@@ -27,7 +27,7 @@ class DataPage(SourcePage):
 
     NAME = "data"
     COMPACT = True
-    BINDINGS = typing_keys("a path", "data")
+    BINDINGS = [typing_key("a path", "data")]
 
     def compose_body(self) -> ComposeResult:
         self._choosing_format = False

@@ -15,7 +15,7 @@ from tui.screens.pages.base import SourcePage
 from tui.steps import model as step
 from tui.steps.base import Option, Problem
 from tui.text import clean
-from tui.widgets.field import Field, typing_keys
+from tui.widgets.field import Field, typing_key
 from tui.widgets.plain import Plain
 from tui.widgets.problem import problem_text
 
@@ -28,7 +28,7 @@ class ModelPage(SourcePage):
 
     NAME = "model"
     BINDINGS = [
-        *typing_keys("a name", "model"),
+        typing_key("a name", "model"),
         Binding("s", "search", "Search the Hub", tooltip="Search the Hugging Face Hub for a model by its name.",
                 id="model.search"),
     ]  # fmt: skip
