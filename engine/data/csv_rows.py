@@ -63,7 +63,7 @@ def _rows(
             raise UserError(
                 f"Line {line}: {reason} The row: {snippet(repr(cells))}",
                 f"{path}:{line}",
-                "Mend the row, or read on without bad rows (skip_bad_rows).",
+                "Mend the row, or leave out rows that cannot be read (data.skip_bad_rows=true).",
             )
     if number == 0:
         raise no_rows(path)

@@ -183,7 +183,7 @@ def _summary(dataset: Dataset, lengths: Lengths) -> DataSummary:
 
 def _shown(examples: Sequence[Example], request: Mapping[str, Any]) -> list[Example]:
     start = max(1, int(request.get("first_preview") or 1)) - 1
-    return list(examples[start : start + int(request.get("previews") or PREVIEWS)])
+    return list(examples[start : start + int(request.get("previews", PREVIEWS))])
 
 
 def _bare_preview(example: Example) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def _reason_and_fix(text: str, error: JsonError) -> tuple[str, str]:
         )
     if "\x00" in text:
         return "The line holds NUL bytes: the file is damaged or binary. " + reason, "Copy or export the file again."
-    return reason, "Mend the line, or read on without bad rows (skip_bad_rows)."
+    return reason, "Mend the line, or leave out rows that cannot be read (data.skip_bad_rows=true)."
 
 
 def no_rows(path: Path) -> UserError:

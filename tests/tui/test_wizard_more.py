@@ -316,3 +316,16 @@ async def test_a_path_can_be_begun_from_the_list() -> None:
         assert app.screen.query_one("#source PlainInput").value == "/nowhere/3c"
         await press(pilot, "enter")
         assert "/nowhere/3c" in text_of(app)
+
+
+async def test_rows_that_cannot_be_read_can_be_left_out() -> None:
+    answers = at("data")
+    app = app_with(answers)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        page = app.screen.page
+        page.facts.data.problem = UserError("Line 2 is not a row of JSON.", "x:2", "Mend it (data.skip_bad_rows=true).")
+        page.show_facts()
+        assert "Leave out rows that cannot be read" in text_of(app)
+        await press(pilot, "enter")
+        assert answers.values["data.skip_bad_rows"].value is True

@@ -7,7 +7,7 @@ bit `across * y + x` of its index stands for the dot in column x and row y.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -68,22 +68,11 @@ BRAILLE = GlyphSet(
     line_key="\u2501",
     band_key="\u28ff",
 )
-BLOCKS = GlyphSet(
+BLOCKS = replace(
+    BRAILLE,
     name="blocks",
-    across=2,
     down=2,
     table=" \u2598\u259d\u2580\u2596\u258c\u259e\u259b\u2597\u259a\u2590\u259c\u2584\u2599\u259f\u2588",
-    evaluation="\u25c6",
-    checkpoint="\u25b4",
-    rewind="\u25c2",
-    not_a_number="\u00d7",
-    cursor="\u25b2",
-    vertical="\u2502",
-    tick_left="\u2524",
-    horizontal="\u2500",
-    corner="\u2514",
-    tick_below="\u252c",
-    line_key="\u2501",
     band_key="\u2588",
 )
 ASCII = GlyphSet(

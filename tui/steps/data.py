@@ -208,5 +208,5 @@ STEP = Step(
     validate=validate,
     summary=summary,
     later=("method", "settings"),
-    keys=("data.source", "data.format", "data.split", "data.map", "data.template"),
+    keys=("data.source", "data.format", "data.split", "data.map", "data.template", "data.skip_bad_rows"),
 )  # fmt: skip

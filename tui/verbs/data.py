@@ -12,6 +12,7 @@ from tui.jobs import run_job
 from tui.steps import facts as looking
 from tui.steps.data import facts_lines
 from tui.steps.facts import Facts
+from tui.verbs.making import put_settings
 from tui.verbs.output import paragraph, print_json, say
 
 BRACKETS = {"trained": ("[[", "]]"), "cut": ("{{", "}}")}
@@ -23,6 +24,7 @@ BLOCKED = 2
 def run(arguments: Namespace) -> int:
     """Look at the data and say it; exit code 2 when it cannot be trained on as it is."""
     answers = Answers(values={"data.source": Answer(arguments.data, "you", "given")})
+    put_settings(answers, arguments.overrides)
     facts = Facts()
     if arguments.model:
         answers.put("model.source", arguments.model)

@@ -40,15 +40,20 @@ def answers_of(arguments: Namespace, before: Mapping[str, Answer] | None = None)
     for key, name in (("run.name", "name"), ("run.directory", "runs")):
         if getattr(arguments, name, None):
             answers.put(key, str(getattr(arguments, name)), "you", f"given as --{name}")
-    for setting in arguments.overrides:
-        key, mark, text = setting.partition("=")
-        if not mark:
-            raise UserError(f"{setting!r} has no value.", f"--set {setting}", "Write it as key=value.")
-        answers.put(key.strip(), parse_value(key.strip(), text.strip()), "you", "given as --set")
+    put_settings(answers, arguments.overrides)
     for key, name in (("pretend.vram_gb", "vram"), ("pretend.ram_gb", "ram")):
         if getattr(arguments, name, None) is not None:
             answers.put(key, f"{getattr(arguments, name):g}", "you", f"given as --{name}")
     return answers
+
+
+def put_settings(answers: Answers, settings: Sequence[str]) -> None:
+    """Take every `--set key=value`. Raises UserError for one that is none."""
+    for setting in settings:
+        key, mark, text = setting.partition("=")
+        if not mark:
+            raise UserError(f"{setting!r} has no value.", f"--set {setting}", "Write it as key=value.")
+        answers.put(key.strip(), parse_value(key.strip(), text.strip()), "you", "given as --set")
 
 
 def require(answers: Answers, *keys: str) -> None:

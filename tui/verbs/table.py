@@ -44,8 +44,12 @@ def _choices(parser: ArgumentParser) -> None:
     parser.add_argument("--data", metavar="D", help="training data: .jsonl .json .csv .parquet .txt")
     parser.add_argument("--goal", choices=GOALS, help="what the model is to learn (default: told from the data)")
     parser.add_argument("--method", choices=METHODS, help="default: the best that fits")
+    _settings(parser, "training.epochs=2")
+
+
+def _settings(parser: ArgumentParser, example: str) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
-                        help="set one key of the recipe, as in training.epochs=2; may be repeated")  # fmt: skip
+                        help=f"set one key of the recipe, as in {example}; may be repeated")  # fmt: skip
 
 
 def _follow_or_json(parser: ArgumentParser) -> None:
@@ -74,6 +78,7 @@ def _data(parser: ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help="a file: .jsonl .json .csv .parquet .txt")
     parser.add_argument("--model", metavar="M", help="count tokens and render rows as this base model would see them")
     parser.add_argument("--rows", type=int, default=3, metavar="N", help="rows to show (default: 3)")
+    _settings(parser, "data.skip_bad_rows=true")
     _json(parser)
 
 

@@ -17,7 +17,7 @@ from tui.widgets.marks import mark
 from tui.widgets.plain import Plain
 from tui.widgets.problem import problem_text
 
-USE, OTHER_FORMAT = "use", "format"
+USE, OTHER_FORMAT, SKIP = "use", "format", "skip"
 PIECE_STYLES = {"context": "dim", "trained": "bold $text-success", "cut": "$text-error strike",
                 "note": "italic $text-accent"}  # fmt: skip
 
@@ -74,6 +74,10 @@ class DataPage(SourcePage):
             return list(self.question.options(self.answers, self.facts))
         result = self.facts.data.value or {}
         read_as = f"now read as {step.title_of(result)}" if result.get("format") else "choose the format yourself"
+        problem = self.facts.data.problem
+        if problem is not None and "data.skip_bad_rows" in problem.fix:
+            words = "They are counted and listed, and the file stays as it is."
+            return [Option(SKIP, "Leave out rows that cannot be read", words)]
         return [Option(USE, "Use this data"), Option(OTHER_FORMAT, "Read it another way", read_as)]
 
     def take(self, value: str) -> None:
@@ -84,6 +88,11 @@ class DataPage(SourcePage):
             self._choose_format(value)
         elif value == USE:
             self.post_message(self.Confirmed())
+        elif value == SKIP:
+            self.answers.put("data.skip_bad_rows", True, "you", "chosen on the data page")
+            self.post_message(self.Changed())
+            self.lookups.refresh()
+            self.show_facts()
         elif value == OTHER_FORMAT:
             self._choosing_format = True
             self.show_facts()
