@@ -9,7 +9,7 @@ from typing import Any
 from engine.machine.detect import Machine
 from engine.models.spec import ModelSpec
 from engine.plan.fit import Verdict, judge
-from engine.plan.memory import Memory, TrainingShape
+from engine.plan.memory import Memory, TrainingShape, memory_dict
 from engine.plan.words import size_text
 from engine.recipe import Answer
 
@@ -21,7 +21,8 @@ class MethodPlan:
     `fits` is True when the margin is kept; `verdict` tells "tight" from "no". `available` is False when the method
     cannot be
     used here at all, `reason` then says why. `process_bytes` share the device's memory (the process itself on a CPU).
-    `warnings` name what else is short (RAM, disk, time).
+    `warnings` name what else is short (RAM, disk, time). `estimate` is what the closed form said when `memory` is
+    simulated or measured.
     """
 
     name: str
@@ -39,6 +40,7 @@ class MethodPlan:
     warnings: tuple[str, ...] = ()
     shape: TrainingShape | None = None
     process_bytes: int = 0
+    estimate: Memory | None = None
 
     @property
     def need_bytes(self) -> int:
@@ -56,11 +58,20 @@ class MethodPlan:
         return replace(
             self,
             memory=memory,
+            estimate=self.estimate or self.memory,
+            host_memory_bytes=self._host_bytes(memory),
             fits=fits,
             verdict=fit.verdict,
             shortfall_bytes=fit.shortfall_bytes,
             reason=reason if self.available else self.reason,
         )
+
+    def _host_bytes(self, memory: Memory) -> int:
+        """On a CPU the step's own need is part of the process's RAM, unless loading needs more than the step."""
+        if not self.process_bytes:
+            return self.host_memory_bytes
+        loading = self.host_memory_bytes - self.process_bytes
+        return self.process_bytes + max(memory.total_bytes, loading if loading > self.memory.total_bytes else 0)
 
     def value(self, key: str) -> Any:
         """The value of one setting."""
@@ -79,13 +90,9 @@ class MethodPlan:
             "settings": {key: answer.value for key, answer in self.answers.items()},
             "reasons": {key: {"source": a.source, "reason": a.reason} for key, a in self.answers.items()},
             "memory": {
-                "kind": self.memory.kind,
-                "allocated_bytes": self.memory.allocated_bytes,
-                "reserved_bytes": self.memory.reserved_bytes,
-                "total_bytes": self.memory.total_bytes,
+                **memory_dict(self.memory),
                 "free_bytes": self.free_bytes,
-                "moment": self.memory.moment,
-                "parts": dict(self.memory.parts),
+                "estimate_bytes": (self.estimate or self.memory).total_bytes,
             },
             "host_memory_bytes": self.host_memory_bytes,
             "disk_bytes": self.disk_bytes,

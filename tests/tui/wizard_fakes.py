@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from engine.errors import UserError
 from engine.machine.detect import Machine
 from engine.machine.gpus import Gpu
 from engine.machine.host import Host
@@ -107,5 +108,5 @@ def lookers(**changed: Any) -> Lookers:
         return look
 
     values: dict[str, Any] = {"machine": machine(), "model": model(), "data": data(), "plan": plan(), "remedy": None,
-                              **changed}  # fmt: skip
+                              "simulation": UserError("No simulation in this test.", "", ""), **changed}  # fmt: skip
     return Lookers(**{name: answer(value) for name, value in values.items()})

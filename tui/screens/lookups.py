@@ -5,6 +5,7 @@ Each thing is looked up when its question changes, the newest question wins, and
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,10 @@ from tui.screens.background import in_thread, start
 from tui.screens.mishap import unexpected
 from tui.steps import facts as look
 from tui.steps.facts import Facts, Found
+from tui.steps.simulating import request_of, show_known, simulation_question, take_in
+
+REST_SECONDS = 0.7
+"""A value that is changed key by key starts one simulation, not one for each key."""
 
 
 async def inspect_data(answers: Answers, facts: Facts) -> dict[str, Any]:
@@ -46,6 +51,17 @@ async def find_remedy(answers: Answers, facts: Facts) -> Any:
     return await in_thread(partial(needs.find_remedy, answers, facts))
 
 
+async def simulate(answers: Answers, facts: Facts) -> Any:
+    """The simulation of one method in a child process, once the answers have rested for a moment."""
+    from engine.plan.memory import memory_of
+    from tui.jobs import AsyncJob
+
+    request = request_of(str(facts.simulation.asked))
+    await asyncio.sleep(REST_SECONDS)
+    async with AsyncJob("simulate", request) as job:
+        return memory_of((await job.result())["memory"])
+
+
 Looker = Callable[[Answers, Facts], Awaitable[Any]]
 
 
@@ -58,6 +74,7 @@ class Lookers:
     data: Looker = inspect_data
     plan: Looker = plan
     remedy: Looker = find_remedy
+    simulation: Looker = simulate
 
 
 LOOKERS = Lookers()
@@ -67,7 +84,8 @@ class Lookups:
     """Keeps `facts` true to `answers`. `told` is called on the event loop whenever a finding changes."""
 
     WORDS = {"machine": "Looking at the machine", "model": "Looking up the model", "data": "Reading the data",
-             "plan": "Working out what fits", "remedy": "Looking for what would make it fit"}  # fmt: skip
+             "plan": "Working out what fits", "remedy": "Looking for what would make it fit",
+             "simulation": "Simulating a step"}  # fmt: skip
 
     def __init__(self, screen: Screen[Any], answers: Answers, told: Callable[[], None]) -> None:
         self._screen, self._answers, self._told = screen, answers, told
@@ -90,6 +108,7 @@ class Lookups:
             self._ask("data", facts.data, question, keep=_same_rows(facts.data.asked, question))
         self._ask("plan", facts.plan, look.plan_question(answers, facts), keep=True)
         self._ask("remedy", facts.remedy, look.remedy_question(answers, facts))
+        self._ask("simulation", facts.simulation, simulation_question(answers, facts))
 
     def forget(self, name: str) -> None:
         """Look a thing up again although its question is the same."""
@@ -107,12 +126,15 @@ class Lookups:
             problem = error
         except Exception as error:
             problem = unexpected(error, self.WORDS[name])
+        if name == "simulation":  # true for its question, also when something else is asked by now
+            take_in(self.facts, question, value)
         if found.settle(question, value, problem):
             if name == "data" and value is not None:
                 self.columns = list(value.get("columns", ()))
+            if name == "plan":
+                show_known(self.facts)
             self.refresh()
             self._told()
-
 
 
 def _same_rows(before: object, now: object) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.data.summary import DataSummary
     from engine.machine.detect import Machine
     from engine.models.find import ModelFiles
+    from engine.plan.memory import Memory
     from engine.plan.plan import MethodPlan, Plan
     from tui.steps.base import Remedy
 
@@ -69,6 +70,10 @@ class Facts:
     plan: Found[Plan] = field(default_factory=Found)
     remedy: Found[Remedy] = field(default_factory=Found)
     """The one change that makes the chosen method fit, when nothing fits as it is."""
+    simulation: Found[Memory] = field(default_factory=Found)
+    """The simulation that runs now."""
+    simulated: dict[str, Memory | None] = field(default_factory=dict)
+    """Question -> what came of it; None where a simulation was not possible, so that it is not tried again."""
 
     def method_plan(self, name: str) -> MethodPlan | None:
         """The plan for one method, when there is a plan."""
