@@ -130,8 +130,22 @@ def start(answers: Answers, facts: Facts) -> Run:
         raise UserError(problem.what, problem.where, problem.fix)
     finished = recipe(answers, facts)
     run = create_run(finished, runs_root(finished.run.directory))
+    keep_plan(run, answers, facts)
     launch(run)
     return run
+
+
+def keep_plan(run: Run, answers: Answers, facts: Facts) -> None:
+    """Keep what was planned in the run's folder, beside what the run will measure."""
+    from engine.plan.record import write_plan
+
+    plan = facts.method_plan(facts.method(answers))
+    if plan is None:
+        return
+    try:
+        write_plan(run.path, plan)
+    except OSError as error:
+        raise UserError(f"The plan cannot be written: {error.strerror}.", str(run.path), "Make room there.") from error
 
 
 def options(answers: Answers, facts: Facts) -> list[Option]:

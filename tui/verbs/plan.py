@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.errors import UserError
 from engine.models.find import TRAINABLE_QUANTIZATION, ModelFiles
 from engine.models.spec import ModelSpec, refuse_unusable, spec_from_config
 from engine.models.tokenizer_files import read_json
+from engine.plan.asking import simulation_request
 from engine.plan.memory import memory_of
 from engine.recipe_keys import KEYS
 from tui.answers import Answers
@@ -27,13 +28,18 @@ FITS = {"fits": "yes", "tight": "tight", "no": "no"}
 
 def run(arguments: Namespace) -> int:
     """Plan and say it; exit code 0 also when nothing fits, since the plan is the answer."""
+    if arguments.calibration:
+        from tui.verbs.calibration import calibrate
+
+        return calibrate(arguments)
     answers = answers_of(arguments)
     require(answers, "model.source")
     facts = look_up(answers, model_to_plan)
     plan = facts.plan.value
     assert plan is not None, "a model was given, so there is a plan"
     if arguments.simulate:
-        plan = simulated(plan, answers.text("model.source"))
+        assert facts.model.value is not None, "there is a plan, so there is a model"
+        plan = simulated(plan, facts.model.value)
     if arguments.json:
         print_json(plan.as_dict())
         return 0
@@ -43,22 +49,16 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def simulated(plan: Plan, source: str) -> Plan:
+def simulated(plan: Plan, model: ModelFiles) -> Plan:
     """The plan with each usable method's estimate replaced by a simulation of its settings.
 
     What cannot be simulated keeps its estimate, and stderr says why.
     """
-    gpu = plan.machine.best_gpu
     for method in plan.methods:
         if not method.available:
             continue
-        settings = {key: answer.value for key, answer in method.answers.items()}
-        request: dict[str, Any] = {"model": source, "settings": settings, "device": "cuda" if gpu else "cpu"}
-        if gpu is not None:
-            request |= {"capability": list(gpu.compute_capability or (8, 0)),
-                        "context_bytes": method.memory.parts.get("context", 0)}  # fmt: skip
         try:
-            answer = run_job("simulate", request)
+            answer = run_job("simulate", simulation_request(plan.machine, model, method))
         except UserError as error:
             warn(f"{METHOD_TITLES.get(method.name, method.name)} stays an estimate. {error.what}")
             continue

@@ -86,6 +86,8 @@ def _plan(parser: ArgumentParser) -> None:
     _choices(parser)
     parser.add_argument("--simulate", action="store_true",
                         help="follow one training step of each method without weights: exact, takes seconds")
+    parser.add_argument("--calibration", action="store_true",
+                        help="instead: how estimates and simulations of the runs here compare with what they measured")
     _pretend(parser)
     _runs(parser)
     _json(parser)

@@ -11,6 +11,7 @@ from engine.runs.process import launch
 from engine.runs.store import Run, create_run, runs_root
 from tui.answers import Answers
 from tui.steps.facts import Facts
+from tui.steps.review import keep_plan
 from tui.verbs.making import answers_of, check_room, doubts, recipe_from, recipe_of
 from tui.verbs.output import print_json, say, warn
 from tui.verbs.places import word_for
@@ -46,6 +47,7 @@ def begin(recipe: Recipe, answers: Answers, facts: Facts, name: str | None = Non
     for doubt in doubts(answers, facts):
         warn(doubt)
     started = create_run(recipe, runs_root(recipe.run.directory), name or recipe.run.name or None)
+    keep_plan(started, answers, facts)
     return started, launch(started)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.plan.calibration import measured_bytes
 from engine.runs.events import Event, number
 from tui.charts.scale import number as short
 from tui.steps.words import gigabytes
@@ -68,9 +69,16 @@ def _told(look: Look) -> Callable[[Event], tuple[str, Look]]:
 
 
 def _rehearsal(event: Event) -> tuple[str, Look]:
-    peak = next((event[key] for key in ("peak_bytes", "allocated_bytes", "mem") if key in event), None)
-    measured = f": {gigabytes(peak)} at the longest batch" if isinstance(peak, int | float) else ""
-    return f"Rehearsed one step{measured}", "good"
+    return f"Rehearsed one step. {memory_words(event)}".strip(), "good"
+
+
+def memory_words(rehearsal: Event) -> str:
+    """`Measured 5.1 GiB at the longest batch, estimated 5.0 GiB.` from a rehearsal event; empty without numbers."""
+    measured, estimate = measured_bytes(rehearsal), number(rehearsal.get("estimate_bytes"))
+    if measured <= 0:
+        return ""
+    expected = f", estimated {gigabytes(estimate)}" if estimate > 0 else ""
+    return f"Measured {gigabytes(measured)} at the longest batch{expected}."
 
 
 def _control(event: Event) -> tuple[str, Look]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from engine.plan.record import read_plan
 from engine.runs.history import History
 from engine.runs.process import Liveness
 from engine.runs.store import Run
 from tui.charts.decimate import Series
 from tui.charts.scale import number as short
+from tui.steps.words import gigabytes
 from tui.text import one_line
+from tui.watch.event_words import memory_words
 from tui.watch.words import Piece, elapsed
 
 LABEL = 12
@@ -43,8 +46,18 @@ def _facts(run: Run, history: History, reason: str, smooth: Series, seconds: flo
         yield "best", evaluated
     if seconds >= 1 and history.step:
         yield "time", f"{elapsed(seconds)} for {history.step:,} steps"
+    if history.rehearsal is not None and (memory := memory_words(history.rehearsal)):
+        yield "memory", memory + _simulated(run)
     if reason == "finished" and run.result_dir.is_dir():
         yield "result", str(run.result_dir)
+
+
+def _simulated(run: Run) -> str:
+    """What the plan of the run had simulated for its full length, when it was simulated."""
+    memory = read_plan(run.path).get("memory")
+    if not isinstance(memory, dict) or memory.get("kind") != "simulation":
+        return ""
+    return f" At full length {gigabytes(memory.get('allocated_bytes', 0))} were simulated."
 
 
 def reason_of_end(history: History, alive: Liveness | None) -> str:
