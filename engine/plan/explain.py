@@ -14,10 +14,10 @@ PATIENCE_SECONDS = 24 * 3600.0
 def fit_reason(here: Situation, best: Candidate, fitting_length: int) -> str:
     """One method's need against free memory; when it does not fit, by how much and what would make it fit."""
     need, free = size_text(best.fit.need_bytes), size_text(best.fit.free_bytes)
-    place = "of RAM" if here.device == "cpu" else "on the GPU"
+    there = f"{free} of RAM that are free" if here.device == "cpu" else f"{free} that are free on the GPU"
     if best.fit.verdict == "fits":
-        return f"Needs {need} of the {free} that are free {place}."
-    start = f"Needs {need}; {free} are free {place}"
+        return f"Needs {need} of the {there}."
+    start = f"Needs {need}; {there.replace('that are', 'are')}"
     missing = size_text(best.fit.shortfall_bytes)
     if best.fit.verdict == "tight":
         start += f", which leaves no margin ({missing} short of it)."

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engine.errors import UserError
+from engine.plan.memory import Memory
 from engine.recipe import Answer
 from tests.tui import wizard_fakes as fakes
 from tests.tui.test_wizard import app_with, page_of, press, settle, text_of
@@ -329,3 +330,20 @@ async def test_rows_that_cannot_be_read_can_be_left_out() -> None:
         assert "Leave out rows that cannot be read" in text_of(app)
         await press(pilot, "enter")
         assert answers.values["data.skip_bad_rows"].value is True
+
+
+async def test_a_simulation_takes_the_estimates_place_and_an_earlier_page_asks_for_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    size = 30 * fakes.GIB
+    memory = Memory("simulation", size, size, size, {"weights": size}, exact=True)
+    monkeypatch.setattr(lookups, "LOOKERS", fakes.lookers(simulation=memory))
+    app = app_with(at("data"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        assert "(estimate)" in text_of(app)
+        await press(pilot, "escape", "5")
+        await settle(pilot)
+        assert "(simulation)" in text_of(app)
+        assert "Simulated: needs 30.0 GiB" in text_of(app)
+        assert "does not fit" in text_of(app)  # 30 of 23 GiB, where the estimate had said 8

@@ -24,7 +24,8 @@ def save_recipe(wizard: WizardScreen) -> None:
 
 async def start_run(wizard: WizardScreen) -> None:
     """Make the run, start its engine and show its screen; what goes wrong stands on the page."""
-    wizard.notify("Starting the run.", markup=False)
+    if not review.blocking(wizard.answers, wizard.lookups.facts):  # else nothing starts, and the page says why
+        wizard.notify("Starting the run.", markup=False)
     try:
         run = await in_thread(partial(review.start, wizard.answers.snapshot(), wizard.lookups.facts))
     except UserError as error:

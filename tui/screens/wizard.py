@@ -103,6 +103,7 @@ class WizardScreen(Screen[None]):
         async with self.batch():
             await place.remove_children()
             await place.mount(page)
+        self.lookups.refresh()  # a step may ask for more, such as a simulation
         self._paint()
 
     def keep(self) -> None:
