@@ -76,6 +76,8 @@ class TrainingScreen(Views, Controls):
                 tooltip="What the axis below the curve counts."),
         Binding("c", "compare", "Compare", show=False, id="training.compare",
                 tooltip="Lay this run over the runs beside it."),
+        Binding("o", "report", "Report", show=False, id="training.report",
+                tooltip="Write the run down as one HTML page and one picture, in its folder."),
         Binding("plus,equals_sign", "zoom(0.5)", "Closer", show=False, id="training.closer"),
         Binding("minus", "zoom(2.0)", "Wider", show=False, id="training.wider"),
         Binding("0", "whole", "All steps", show=False, id="training.whole"),

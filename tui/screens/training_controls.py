@@ -95,13 +95,15 @@ class Controls(Screen[None]):
         self.say("The terminal rings when the run ends." if self.rings else "It stays silent at the end.", "dim")
 
     def ring_if_wanted(self) -> None:
-        """The bell, and a notice for terminals that show one (OSC 9: iTerm2, Windows Terminal, kitty, foot)."""
+        """The bell, and a notice for terminals that show one (OSC 9: iTerm2, Windows Terminal, kitty, foot; OSC 777:
+        urxvt, Konsole and others built on VTE). A terminal shows nothing for the one that it does not know."""
         if not self.rings:
             return
         reason = (self.feed.history.ended or {}).get("reason", "ended")
         driver: Any = getattr(self.app, "_driver", None)
         if driver is not None and not self.app.is_headless:
-            driver.write(f"\x1b]9;Tunewright: {one_line(self.run.name, 60)} {one_line(str(reason), 20)}\x1b\\")
+            words = f"{one_line(self.run.name, 60)} {one_line(str(reason), 20)}".replace(";", ",")
+            driver.write(f"\x1b]9;Tunewright: {words}\x1b\\\x1b]777;notify;Tunewright;{words}\x1b\\")
         self.app.bell()
 
     def _stop_if_confirmed(self, yes: bool | None) -> None:
@@ -178,6 +180,18 @@ class Controls(Screen[None]):
         from tui.screens.export import ExportScreen
 
         self.app.push_screen(ExportScreen(self.run))
+
+    async def action_report(self) -> None:
+        """Write the run down as a page and a picture, in a thread: a long run takes seconds to read."""
+        from tui.report.write import write_report
+
+        self.say("Writing the report.", "key")
+        try:
+            report = await in_thread(lambda: write_report(self.run))
+        except UserError as error:
+            self.say(f"{error.what} {error.fix}", "bad")
+            return
+        self.say(f"Report: {report.page}" + (f", picture: {report.picture.name}" if report.picture else ""), "good")
 
     def action_compare(self) -> None:
         """Lay this run over the runs beside it."""

@@ -27,12 +27,13 @@ def summary(
     if not reason:
         return []
     rows: list[list[Piece]] = [_headline(history, reason)]
-    for label, text in _facts(run, history, reason, smooth, seconds):
+    for label, text in facts_of_end(run, history, reason, smooth, seconds):
         rows += _wrapped(label, text, width)
     return rows
 
 
-def _facts(run: Run, history: History, reason: str, smooth: Series, seconds: float) -> Iterator[tuple[str, str]]:
+def facts_of_end(run: Run, history: History, reason: str, smooth: Series, seconds: float) -> Iterator[tuple[str, str]]:
+    """What came of the run so far, as (label, sentence)."""
     if reason == "failed" and history.error is not None:
         told = (("what", "what"), ("where", "where"), ("fix", "to mend it"))
         yield from ((label, str(history.error[key])) for key, label in told if history.error.get(key))
