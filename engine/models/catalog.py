@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -9,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from engine.errors import UserError
+from engine.models.spec import ModelSpec, spec_from_config
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,20 @@ def load_catalog() -> tuple[CatalogModel, ...]:
         raise UserError(
             "The catalogue of models cannot be read.", f"assets/models.toml: {error}", "Install the program again."
         ) from error
+
+
+@cache
+def catalog_spec(name: str) -> ModelSpec | None:
+    """The sizes of a model of the catalogue, without asking anybody; None for any other name."""
+    shape = _shapes().get(name)
+    return spec_from_config(shape, f"assets/model_shapes.json: {name}") if shape is not None else None
+
+
+@cache
+def _shapes() -> dict[str, dict[str, Any]]:
+    text = files("assets").joinpath("model_shapes.json").read_text(encoding="utf-8")
+    found: dict[str, dict[str, Any]] = json.loads(text)
+    return found
 
 
 def _model(row: dict[str, Any]) -> CatalogModel:

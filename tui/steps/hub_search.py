@@ -9,7 +9,7 @@ from typing import Any
 from engine.errors import UserError
 from tui.steps.base import Option
 from tui.steps.facts import Facts
-from tui.steps.model import fit_mark, memory_bytes
+from tui.steps.model import fit_mark
 from tui.steps.words import count
 
 MOST = 25
@@ -58,12 +58,11 @@ def _result(info: Any) -> HubResult:
 
 def options(results: list[HubResult], facts: Facts) -> list[Option]:
     """The results with size, licence, access and fit."""
-    available = memory_bytes(facts)
-    return [_option(result, available) for result in results]
+    return [_option(result, facts) for result in results]
 
 
-def _option(result: HubResult, available_bytes: int) -> Option:
-    mark, good = fit_mark(result.parameters, available_bytes) if result.parameters else ("", None)
+def _option(result: HubResult, facts: Facts) -> Option:
+    mark, good = fit_mark(result.id, facts)  # of others nothing is claimed before their config is read
     size = f"{count(result.parameters)} parameters" if result.parameters else "size not given"
     access = "; access must be asked for" if result.gated else ""
     text = f"{size}, {result.licence}, {count(result.downloads)} downloads a month{access}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,16 +11,13 @@ from engine.errors import UserError
 from tui.answers import Answers
 from tui.steps.base import Option, Problem, Question, Step
 from tui.steps.facts import Facts
-from tui.steps.words import GIGABYTE, count, gigabytes
+from tui.steps.words import count, gigabytes
 
 if TYPE_CHECKING:
+    from engine.machine.detect import Machine
     from engine.models.catalog import CatalogModel
+    from engine.plan.smallest import Smallest
 
-BYTES_PER_PARAMETER = {"qlora": 0.75, "lora": 2.3, "full": 16.0}
-"""A first guess for the catalogue, where no configuration was read: 4-bit weights with their scales, 16-bit weights \
-with an adapter, and 16-bit weights with gradients and a 32-bit optimizer. The plan computes the real need."""
-ROOM_BYTES = 2 * GIGABYTE
-"""Activations and the libraries, for the same guess."""
 SLOW_ON_A_PROCESSOR = 5e8
 """Parameters above which a run without a GPU takes hours even for a few hundred rows."""
 FIRST_TRY = 9e9
@@ -31,50 +29,56 @@ a folder on this machine that holds config.json, tokenizer.json and .safetensors
 a name on the Hugging Face Hub, such as Qwen/Qwen2.5-0.5B-Instruct;
 a model from the list.
 
+The word at the right says what fits in the memory that is free now, counted for one row of 1,024 tokens at a time; \
+your data and settings are counted on the Method page.
+
 A chat model ("instruct") already follows requests and needs fewer rows. A base model only continues text.
 
 More parameters know more and need more memory and time. When in doubt take a smaller one first: a run that ends in \
 ten minutes teaches more about your data than a large one that does not fit."""
 
 
-def guess_bytes(parameters: float, method: str) -> int:
-    """Memory for a model of which only the size is known. A rough guide for the list, never for a plan."""
-    return int(parameters * BYTES_PER_PARAMETER[method] + ROOM_BYTES)
+FITS_WORDS = {"full": "fits, also full", "lora": "fits with LoRA", "qlora": "fits with QLoRA"}
 
 
-def memory_bytes(facts: Facts) -> int:
-    """The memory that training may use: of the best GPU, else half of what is free in RAM. 0 while unknown."""
-    machine = facts.machine.value
-    if machine is None:
-        return 0
-    gpu = machine.best_gpu
-    return gpu.free_bytes if gpu else machine.host.ram_available_bytes // 2
+def fit_of(name: str, facts: Facts) -> Smallest | None:
+    """The best method that fits for a model of the catalogue; None for other names and while the machine is unknown."""
+    return _fit(name, facts.machine.value) if facts.machine.value is not None else None
 
 
-def fit_mark(parameters: float, available_bytes: int) -> tuple[str, bool | None]:
-    """The word at the right of a model in the list, and whether it is good news."""
-    if not available_bytes:
+@lru_cache(maxsize=1024)
+def _fit(name: str, machine: Machine) -> Smallest | None:
+    """The list is painted again at every finding, and then nothing is counted again."""
+    from engine.models.catalog import catalog_spec
+    from engine.plan.smallest import smallest
+
+    spec = catalog_spec(name)
+    return smallest(machine, spec) if spec is not None else None
+
+
+def fit_mark(name: str, facts: Facts) -> tuple[str, bool | None]:
+    """The word at the right of a model in the list, and whether it is good news; nothing where nothing is known."""
+    found = fit_of(name, facts)
+    if found is None:
         return "", None
-    for method, word in (("full", "fits, also full"), ("lora", "fits with LoRA"), ("qlora", "fits with QLoRA")):
-        if guess_bytes(parameters, method) <= available_bytes:
-            return word, True
-    return f"needs about {gigabytes(guess_bytes(parameters, 'qlora'))}", False
+    if found.method:
+        return FITS_WORDS[found.method], True
+    return f"needs {gigabytes(found.need_bytes)}", False
 
 
 def options(answers: Answers, facts: Facts) -> list[Option]:
     """Folders nearby first, then the catalogue, each with its fit mark."""
     from engine.models.catalog import load_catalog
 
-    available = memory_bytes(facts)
     gpu = facts.machine.value is None or facts.machine.value.best_gpu is not None
     local = [Option(path, path, "A folder on this machine.") for path in nearby_models()]
     catalogue = load_catalog()
-    best = _best(catalogue, available if gpu else 0)
-    return [*local, *(_entry(model, available, gpu, model is best) for model in catalogue)]
+    best = _best(catalogue, facts if gpu else Facts())
+    return [*local, *(_entry(model, facts, gpu, model is best) for model in catalogue)]
 
 
-def _entry(model: CatalogModel, available_bytes: int, gpu: bool, recommended: bool) -> Option:
-    mark, good = fit_mark(model.parameters, available_bytes)
+def _entry(model: CatalogModel, facts: Facts, gpu: bool, recommended: bool) -> Option:
+    mark, good = fit_mark(model.id, facts)
     if good and not gpu and model.parameters > SLOW_ON_A_PROCESSOR:
         mark, good = "fits, slow without a GPU", None
     access = ", access must be asked for" if model.gated else ""
@@ -82,11 +86,11 @@ def _entry(model: CatalogModel, available_bytes: int, gpu: bool, recommended: bo
     return Option(model.id, model.id, text, mark, good, recommended)
 
 
-def _best(catalogue: tuple[CatalogModel, ...], available_bytes: int) -> CatalogModel | None:
+def _best(catalogue: tuple[CatalogModel, ...], facts: Facts) -> CatalogModel | None:
     """The largest chat model up to the usual size that LoRA fits with; the smallest when nothing is known or fits."""
     chat = [model for model in catalogue if model.kind == "chat"] or list(catalogue)
     small = [model for model in chat if model.parameters <= FIRST_TRY]
-    fitting = [model for model in small if guess_bytes(model.parameters, "lora") <= available_bytes]
+    fitting = [model for model in small if (found := fit_of(model.id, facts)) is not None and found.fits_adapter]
     if fitting:
         return max(fitting, key=lambda model: model.parameters)
     return min(chat, key=lambda model: model.parameters, default=None)
