@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.machine import detect, other_gpus
 from engine.machine.detect import Gpu, Host, Machine, detect_machine, pretend
-from engine.machine.gpus import GpuReading
+from engine.machine.gpus import GpuReading, read_nvidia
 from engine.machine.visible import choose_visible
+from tests.engine.machine.test_gpus import NOT_SUPPORTED, T4, FakeNvml
 
 GIB = 1 << 30
 HOST = Host(32 * GIB, 30 * GIB, 8.0, 500 * GIB, "/", ())
@@ -67,6 +69,25 @@ def test_an_amd_card_is_found_when_there_is_no_nvidia_one(monkeypatch: pytest.Mo
     assert [(gpu.name, gpu.kind, gpu.free_bytes) for gpu in machine.gpus] == [("Radeon RX 7800 XT", "rocm", 15 * GIB)]
     assert any("ROCm" in note for note in machine.notes)
     assert not any("NVIDIA card was found" in note for note in machine.notes)
+
+
+class WslNvml(FakeNvml):
+    """NVML as WSL offers it: the card and its memory, but neither the processes of the Windows side nor its power."""
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: dict[str, Any]) -> list[Any]:
+        raise NOT_SUPPORTED
+
+
+def test_under_wsl_the_card_is_read_and_the_share_of_windows_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(detect, "read_nvidia", lambda: read_nvidia(WslNvml([T4]), str))
+    monkeypatch.setattr(detect.platform, "release", lambda: "5.15.167.4-microsoft-standard-WSL2")
+    machine = detect_machine(tmp_path)
+    assert [(gpu.name, gpu.used_by) for gpu in machine.gpus] == [("Tesla T4", ())]
+    assert any("WSL" in note and "Windows" in note for note in machine.notes)
+    monkeypatch.setattr(detect.platform, "release", lambda: "6.1.0-18-amd64")
+    assert not any("WSL" in note for note in detect_machine(tmp_path).notes)
 
 
 def test_an_apple_machine_is_told_what_works() -> None:
