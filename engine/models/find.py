@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from engine.errors import UserError
 from engine.models.cache import cached_snapshot
@@ -142,7 +140,6 @@ def _spec(directory: Path) -> ModelSpec:
         )
     config = read_json(file)
     refuse_unusable(config, str(file))
-    _refuse_own_code(config, str(file))
     spec = spec_from_config(config, str(file))
     if spec.quantization and spec.quantization not in TRAINABLE_QUANTIZATION:
         raise UserError(
@@ -151,16 +148,6 @@ def _spec(directory: Path) -> ModelSpec:
             "Choose the unquantized model; QLoRA quantizes it while loading.",
         )
     return spec
-
-
-def _refuse_own_code(config: Mapping[str, Any], where: str) -> None:
-    """UserError for any auto_map: it points at Python code in the repository. A known type works without it."""
-    if config.get("auto_map"):
-        raise UserError(
-            "The model's config asks for Python code of its own (auto_map), which this program never runs.",
-            where,
-            f'transformers knows "{config.get("model_type")}" by itself: delete "auto_map" from a local copy.',
-        )
 
 
 def _tokenizer(directory: Path) -> Path:

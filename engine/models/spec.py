@@ -71,6 +71,11 @@ class ModelSpec:
         return self.kv_heads * self.head_dim
 
 
+OWN_CODE_NOTE = (
+    'Its repository brings Python code, which is never run: the class that transformers has for "{}" is used instead.'
+)
+
+
 def spec_from_config(config: Mapping[str, Any], where: str) -> ModelSpec:
     """The sizes of the model that a config.json describes; `where` names the file in messages.
 
@@ -79,11 +84,12 @@ def spec_from_config(config: Mapping[str, Any], where: str) -> ModelSpec:
     fields = Fields(config, where)
     model_type = str(config.get("model_type") or "")
     refuse_unusable(config, where)
+    note = OWN_CODE_NOTE.format(model_type) if config.get("auto_map") else ""
     if model_type in FAMILIES:
-        return _spec(shape_of_family(FAMILIES[model_type], fields), config)
+        return _spec(shape_of_family(FAMILIES[model_type], fields), config, note=note)
     builder = OTHER_SHAPES.get(model_type) or EXPERT_SHAPES.get(model_type)
     if builder is not None:
-        return _spec(builder(fields), config)
+        return _spec(builder(fields), config, note=note)
     return _estimated(fields, model_type)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from engine.errors import UserError
@@ -70,6 +70,8 @@ def load_model(directory: Path, recipe: Recipe, device: torch.device) -> PreTrai
         options["quantization_config"] = four_bit(recipe, directory, device)
     try:
         model = _from_files(directory, {name: value for name, value in options.items() if value is not None})
+    except UserError:
+        raise
     except torch.OutOfMemoryError as error:
         fix = "Choose QLoRA, a smaller model, or free the GPU."
         raise UserError("The weights of the base model do not fit into GPU memory.", str(device), fix, 1) from error
@@ -82,12 +84,28 @@ def load_model(directory: Path, recipe: Recipe, device: torch.device) -> PreTrai
 
 def _from_files(directory: Path, options: dict[str, Any]) -> Any:
     """Load with fused attention, or with plain attention where the architecture has no other (Gemma 2, GPT-J)."""
+    options |= {"output_loading_info": True}
     try:
-        return AutoModelForCausalLM.from_pretrained(directory, **options)
+        model, found = AutoModelForCausalLM.from_pretrained(directory, **options)
     except ValueError as error:
         if "scaled_dot_product_attention" not in str(error):
             raise
-        return AutoModelForCausalLM.from_pretrained(directory, **{**options, "attn_implementation": "eager"})
+        options |= {"attn_implementation": "eager"}
+        model, found = AutoModelForCausalLM.from_pretrained(directory, **options)
+    _refuse_gaps(directory, found)
+    return model
+
+
+def _refuse_gaps(directory: Path, found: dict[str, Any]) -> None:
+    """UserError when weights are missing or of another shape: transformers fills them with random numbers and goes on.
+
+    So it is with a repository whose own code names its weights otherwise than transformers' class of the same type.
+    """
+    gaps = sorted([*found["missing_keys"], *(str(key) for key in found["mismatched_keys"])])
+    if gaps:
+        what = f"{len(gaps)} weights of the model are missing or of another shape, the first is {gaps[0]}."
+        fix = "Download the model again, or choose another version of it that transformers can load."
+        raise UserError(what, str(directory), fix)
 
 
 def four_bit(recipe: Recipe, directory: Path, device: torch.device) -> BitsAndBytesConfig | None:
@@ -167,7 +185,7 @@ def hold_trainable_in_fp32(model: torch.nn.Module) -> None:
 
 def _refuse_foreign_code(directory: Path) -> None:
     config = _read_config(directory)
-    if "auto_map" in config:
+    if "auto_map" in config and config.get("model_type") not in CONFIG_MAPPING:
         fix = "Choose a model whose architecture is part of transformers."
         raise UserError("The model wants to run its own Python code, which is never allowed.", str(directory), fix)
     if not any(directory.glob("*.safetensors")):

@@ -99,9 +99,15 @@ def test_weights_that_are_missing_pickled_or_cut_off_are_refused(tmp_path: Path)
     assert "model-2.safetensors" in refusal(half).what
 
 
-def test_code_of_its_own_and_foreign_quantization_are_refused(tmp_path: Path) -> None:
-    own = make_model(tmp_path / "a", {**CONFIG, "auto_map": {"AutoModelForCausalLM": "modeling.Model"}})
-    assert "never runs" in refusal(own).what and 'knows "llama"' in refusal(own).fix
+def test_code_of_its_own_is_refused_unless_transformers_knows_the_type(tmp_path: Path) -> None:
+    code = {"auto_map": {"AutoModelForCausalLM": "modeling.Model"}}
+    own = make_model(tmp_path / "a", {**CONFIG, **code, "model_type": "homemade"})
+    assert "never runs" in refusal(own).what
+    known = make_model(tmp_path / "b", {**CONFIG, **code})
+    assert "never run" in find_model(str(known)).spec.note
+
+
+def test_foreign_quantization_is_refused(tmp_path: Path) -> None:
     quantized = make_model(tmp_path / "b", {**CONFIG, "quantization_config": {"quant_method": "gptq"}})
     assert "gptq" in refusal(quantized).what
     four_bit = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
