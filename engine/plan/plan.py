@@ -10,6 +10,7 @@ from engine.machine.detect import Machine
 from engine.models.spec import ModelSpec
 from engine.plan.fit import Verdict, judge
 from engine.plan.memory import Memory, TrainingShape, memory_dict
+from engine.plan.several_gpus import sharings
 from engine.plan.words import size_text
 from engine.recipe import Answer
 
@@ -138,8 +139,13 @@ class Plan:
             "recommended": self.recommended,
             "reason": self.reason,
             "notes": list(self.notes),
-            "methods": [plan.as_dict() for plan in self.methods],
+            "methods": [plan.as_dict() | self._shared(plan) for plan in self.methods],
         }
+
+    def _shared(self, plan: MethodPlan) -> dict[str, Any]:
+        """What several GPUs would need, where there are several."""
+        found = sharings(plan, self.spec, self.machine.nvidia_gpus)
+        return {"several_gpus": [one.as_dict() for one in found]} if found else {}
 
 
 def machine_dict(machine: Machine) -> dict[str, Any]:

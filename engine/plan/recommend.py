@@ -197,7 +197,9 @@ def _found_answers(here: Situation, best: Candidate, why_effective: str) -> dict
     optimizer = recommended(shape.optimizer, _optimizer_reason(shape.optimizer, shape.method))
     proposed = {
         "training.micro_batch_size": recommended(
-            micro, f"The fastest number of rows at once that fits at {shape.sequence_length} tokens."
+            micro,
+            f"The fastest number of rows at once that fits at {shape.sequence_length} tokens; rows of a step are "
+            "sorted by length, so fewer at once pad less.",
         ),
         "training.gradient_accumulation_steps": recommended(
             accumulation, f"{micro} x {accumulation} = {micro * accumulation} rows per step. {why_effective}"

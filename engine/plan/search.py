@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 from engine.machine.detect import Gpu, Machine
 from engine.models.find import ModelFiles
@@ -159,18 +160,36 @@ def _shapes(here: Situation, base: TrainingShape, effective: int) -> list[Traini
 
 def _candidate(here: Situation, shape: TrainingShape, work: Work) -> Candidate:
     memory = here.measure(shape)
-    padded = replace(work, mean_tokens=_padded_tokens(here, work, shape))
+    padded = replace(work, mean_tokens=padded_tokens(here, work, shape))
     seconds = seconds_estimate(here.spec, shape, padded, here.gpu, here.machine.host.cpu_count)
     return Candidate(shape, memory, here.judge(memory), seconds)
 
 
-def _padded_tokens(here: Situation, work: Work, shape: TrainingShape) -> float:
-    """Tokens per row with padding: a batch is as long as its longest row, so large batches come near the 95th
-    percentile."""
+def padded_tokens(here: Situation, work: Work, shape: TrainingShape) -> float:
+    """Tokens per row with padding, when the rows of an optimizer step are sorted by length before they are divided.
+
+    For lengths spread evenly over mean +- h, the longest of m neighbours among w sorted rows lies h (m - 1) / (w + 1)
+    above their mean, and the 95th percentile 0.9 h above the mean of all. On 948 Alpaca rows (16 a step) it gives
+    1.37, 1.17, 1.07 and 1.02 times the real tokens for micro-batches of 16, 8, 4, 2; counted: 1.50, 1.27, 1.12, 1.04.
+    """
+    mean = cut_mean(work.mean_tokens, here.data.p95 if here.data else 0, shape.sequence_length)
     if here.data is None or here.data.rows == 0:
-        return work.mean_tokens
-    excess = max(0.0, here.data.p95 - work.mean_tokens)
-    return work.mean_tokens + excess * (1 - 1 / shape.micro_batch_size)
+        return mean
+    half_width = max(0.0, min(here.data.p95, shape.sequence_length) - mean) / 0.9
+    micro = shape.micro_batch_size
+    return mean + half_width * (micro - 1) / (micro * shape.accumulation + 1)
+
+
+def cut_mean(mean: float, p95: int, length: int) -> float:
+    """The mean number of tokens after rows are cut at `length`, taking lengths as log-normal with this mean and 95th
+    percentile. 948 Alpaca rows of 512 tokens on average, cut at 512: 371 by this, 342 counted."""
+    if length <= 0 or p95 <= mean:
+        return min(mean, float(length))
+    normal = NormalDist()
+    z95 = normal.inv_cdf(0.95)
+    spread = z95 - math.sqrt(max(0.0, z95 * z95 - 2 * math.log(p95 / mean)))  # ln p95 = ln mean - s^2/2 + z95 s
+    z = (math.log(length / mean) + spread * spread / 2) / spread
+    return mean * normal.cdf(z - spread) + length * (1 - normal.cdf(z))
 
 
 def starting_shape(here: Situation, method: str) -> tuple[TrainingShape, dict[str, Answer]]:

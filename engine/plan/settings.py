@@ -21,7 +21,8 @@ SMALLEST_RANK, LARGEST_RANK = 16, 128
 SIZE_OF_RATES = 600_000_000
 ADAPTER_RATE, ADAPTER_RATE_OVER_30B, FULL_RATE, FULL_RATE_FROM_7B = 2e-4, 1e-4, 2e-5, 1e-5
 # QLoRA paper and Unsloth's guide: 2e-4, 1e-4 for the largest; full 2e-5 (Axolotl 1e-5..5e-5, torchtune 2e-5).
-LARGEST_ADAPTER_RATE, LARGEST_FULL_RATE = 1e-2, 3e-3
+# held-out loss of a model of 260 thousand parameters after 90 LoRA steps: 2.78 at 1e-3, 2.77 at 3e-3, 4.51 at 1e-2
+LARGEST_ADAPTER_RATE, LARGEST_FULL_RATE = 3e-3, 3e-3
 DEFAULT_LENGTH, SHORTEST_LENGTH = 1024, 128
 
 
@@ -167,15 +168,21 @@ def precision(spec: ModelSpec, method: str, supports_bf16: bool, on_cpu: bool) -
 
 
 def packing(data: DataFacts | None, length: int) -> Answer:
-    """Off: packed rows need attention kernels for many sequences, and only pay when rows are far shorter than the
-    length."""
-    mean = data.total_tokens / data.rows if data is not None and data.rows else 0.0
+    """Off: the rows of a step are sorted by length before they are divided, which saves most of the padding.
+
+    A pack counts as one row of the effective batch, so that packing changes how many rows a step learns from; and
+    without FlashAttention it computes a mask of the whole pack squared.
+    """
+    mean = min(data.total_tokens / data.rows, length) if data is not None and data.rows else 0.0
     if data is not None and 0 < mean < length / 4:
         return recommended(
             False,
-            f"Rows average {mean:.0f} of {length} tokens, but packing needs FlashAttention, which is not assumed.",
+            f"Rows average {mean:.0f} of {length} tokens, but sorting the rows of a step by length saves most of the "
+            "padding already, and packs need FlashAttention to be fast.",
         )
-    return recommended(False, "Rows are near enough to the sequence length; packing would gain little.")
+    return recommended(
+        False, "The rows of a step are sorted by length, which saves most padding and leaves each step its rows."
+    )
 
 
 def _rounded(value: int, step: int) -> int:

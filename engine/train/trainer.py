@@ -15,6 +15,8 @@ from trl.trainer.utils import add_fused_lm_head
 
 from engine.errors import UserError
 from engine.train.dataset import Batch, CountingCollator, split_batch, take_counts
+from engine.train.loss import direct_loss, direct_loss_suits
+from engine.train.order import StepOrder
 
 _NO_MEMORY_WORDS = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "can't allocate memory")
 
@@ -46,10 +48,17 @@ class RunTrainer(SFTTrainer):  # type: ignore[misc]
         self.gradient_norm = 0.0
         self._batches: list[Batch] = []
         self._position = 0
+        self._base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        self._direct = not self.aux_loss_enabled and direct_loss_suits(self._base, self.args.device)
         if not self.aux_loss_enabled:
             # the trainer asked for entropy and accuracy as well; asking again leaves them out of every step
-            base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
-            add_fused_lm_head(base, outputs=("log_probs",))
+            add_fused_lm_head(self._base, outputs=("log_probs",))
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> StepOrder:
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        lengths = [len(ids) for ids in dataset["input_ids"]]
+        rows = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+        return StepOrder(lengths, rows, self.args.data_seed)
 
     def compute_loss(
         self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -60,6 +69,9 @@ class RunTrainer(SFTTrainer):  # type: ignore[misc]
         """
         if self.aux_loss_enabled or return_outputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if self._direct:
+            total, trained = direct_loss(self._base, inputs)
+            return total / torch.as_tensor(trained if num_items_in_batch is None else num_items_in_batch).clamp(min=1)
         inputs["use_cache"] = False
         outputs = model(**inputs, fused_lm_head=True)
         count = outputs.label_mask.sum() if num_items_in_batch is None else num_items_in_batch

@@ -1,0 +1,106 @@
+"""What one step would need on each of several GPUs: by formula, from the parts of the plan for one.
+
+Less certain than the plan for one GPU, which is simulated: nothing here was held against a measurement, and buffers of
+NCCL and DeepSpeed differ between machines. So a tenth is added before a need counts as fitting.
+Sources: PyTorch's notes on DDP (gradient buckets are a second copy of the gradients) and FSDP2 (`fully_shard` a block
+at a time, the next block gathered ahead, the root's parameters kept gathered); the ZeRO paper and DeepSpeed's defaults
+as transformers sets them ("auto").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.machine.gpus import Gpu
+from engine.models.spec import ModelSpec
+from engine.plan.fit import Verdict, judge
+from engine.plan.weights import adapter_bytes, gradient_bytes, optimizer_bytes, trainable_parameters, weight_bytes
+
+if TYPE_CHECKING:
+    from engine.plan.plan import MethodPlan
+
+MIB = 1 << 20
+NCCL_BYTES = 400 * MIB  # its channels and kernels; 200-500 MiB a process are commonly seen
+UNCERTAINTY = 1.1
+MASTER_WIDTH = 12  # DeepSpeed under bf16: an fp32 copy of each trained weight and two fp32 moments
+LIVE_PARAMETERS = 1_000_000_000  # stage3_max_live_parameters
+SENTENCES = {
+    "ddp": "Data parallel: every GPU holds the whole model and learns other rows.",
+    "fsdp2": "Sharded (FSDP2): weights, gradients and optimizer are divided; one block at a time is gathered.",
+    "zero2": "DeepSpeed ZeRO-2: gradients and optimizer are divided, weights are not.",
+    "zero3": "DeepSpeed ZeRO-3: weights, gradients and optimizer are divided.",
+}
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """One way to use `count` GPUs with one method. `need_bytes` is the need of each of them."""
+
+    way: str
+    count: int
+    need_bytes: int
+    free_bytes: int
+    verdict: Verdict
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form of `plan --json`."""
+        return {**self.__dict__, "sentence": SENTENCES[self.way], "certainty": "by formula, not simulated"}
+
+
+def sharings(plan: MethodPlan, spec: ModelSpec, gpus: Sequence[Gpu]) -> list[Sharing]:
+    """Every way to share a step of `plan` among `gpus`; empty for fewer than two. The fullest GPU decides."""
+    if len(gpus) < 2 or plan.shape is None or not plan.available:
+        return []
+    free, count = min(gpu.free_bytes for gpu in gpus), len(gpus)
+    ways = ("ddp",) if plan.name == "qlora" else ("ddp", "fsdp2", "zero2", "zero3")
+    found = []
+    for way in ways:
+        need = device_bytes(plan, spec, way, count)
+        found.append(Sharing(way, count, need, free, judge(int(UNCERTAINTY * need), free).verdict))
+    return found
+
+
+def best_sharing(found: Sequence[Sharing]) -> Sharing | None:
+    """The first way that fits: data parallel is the fastest, sharding costs traffic at every block."""
+    return next((one for one in found if one.verdict == "fits"), None)
+
+
+def device_bytes(plan: MethodPlan, spec: ModelSpec, way: str, count: int) -> int:
+    """The need of one of `count` devices. With one device it is the plan's own need, whatever the way."""
+    if count < 2:
+        return plan.need_bytes
+    shape = plan.shape
+    assert shape is not None, "a plan of this program has a shape"
+    weights, adapters = weight_bytes(spec, shape), adapter_bytes(spec, shape)
+    gradients, optimizer = gradient_bytes(spec, shape), optimizer_bytes(spec, shape, "cuda")
+    at_peak = plan.memory.parts.get("gradients", 0)
+    held = weights + adapters + optimizer + at_peak
+    if way == "ddp":
+        return int(plan.need_bytes + NCCL_BYTES + gradients)  # the buckets
+    rest = plan.need_bytes + NCCL_BYTES - held
+    if way == "fsdp2":
+        block = _block_bytes(spec, weights)
+        return int(rest + held / count + 2 * block + _block_gradients(spec, gradients) + _root_bytes(spec, weights))
+    master = MASTER_WIDTH * trainable_parameters(spec, shape) if plan.name == "full" else optimizer
+    if way == "zero2":
+        return int(rest + weights + adapters + (master + gradients) / count + _block_gradients(spec, gradients))
+    live = min(weights, 2 * LIVE_PARAMETERS)
+    return int(rest + (weights + adapters + master + gradients) / count + live + _block_gradients(spec, gradients))
+
+
+def _block_bytes(spec: ModelSpec, weights: float) -> float:
+    """The weights of one block, as they are loaded."""
+    blocks = sum(spec.parts.get(name, 0) for name in ("attention", "mlp", "experts"))
+    return weights * blocks / spec.parameters / max(1, spec.layers)
+
+
+def _block_gradients(spec: ModelSpec, gradients: float) -> float:
+    """The gradients of one block before they are divided, and the buffer they are divided from."""
+    return 2 * gradients / max(1, spec.layers)
+
+
+def _root_bytes(spec: ModelSpec, weights: float) -> float:
+    """Embeddings and head stay gathered from the forward to the backward pass."""
+    return weights * (spec.parts.get("embeddings", 0) + spec.parts.get("lm_head", 0)) / spec.parameters
