@@ -37,6 +37,11 @@ class Machine:
         able = [gpu for gpu in self.gpus if gpu.kind != "mps"]
         return max(able, key=lambda gpu: gpu.free_bytes, default=None)
 
+    @property
+    def nvidia_gpus(self) -> tuple[Gpu, ...]:
+        """The devices that could share a run; one alone shares nothing."""
+        return tuple(gpu for gpu in self.gpus if gpu.kind in ("cuda", "pretend"))
+
 
 def detect_machine(runs_directory: Path | None = None) -> Machine:
     """Look at the machine. Never raises, imports no torch; `runs_directory` names the file system whose free space
@@ -56,10 +61,12 @@ def detect_machine(runs_directory: Path | None = None) -> Machine:
     return Machine(gpus, read_host(runs_directory), tuple(notes), reading.driver_version, reading.cuda_version)
 
 
-def pretend(machine: Machine, vram_gb: float | None = None, ram_gb: float | None = None) -> Machine:
-    """The same machine with another GPU (`vram_gb` as printed on the box; 0 removes it) or another amount of RAM.
+def pretend(
+    machine: Machine, vram_gb: float | None = None, ram_gb: float | None = None, count: int = 1
+) -> Machine:
+    """The same machine with `count` other GPUs (`vram_gb` as printed on the box; 0 removes them) or other RAM.
 
-    The pretended card is idle and of the Ampere generation or newer, so it computes bf16.
+    A pretended card is idle and of the Ampere generation or newer, so it computes bf16.
     """
     gpus, host, notes = machine.gpus, machine.host, machine.notes
     if vram_gb is not None:
@@ -74,8 +81,9 @@ def pretend(machine: Machine, vram_gb: float | None = None, ram_gb: float | None
             True,
             "pretend",
         )
-        gpus = (card,) if vram_gb > 0 else ()
-        notes = (f"Pretending {'a GPU with ' + format(vram_gb, 'g') + ' GB' if vram_gb > 0 else 'no GPU'}.",)
+        gpus = tuple(replace(card, index=index) for index in range(count)) if vram_gb > 0 else ()
+        cards = f"{count} GPUs with {vram_gb:g} GB each" if count > 1 else f"a GPU with {vram_gb:g} GB"
+        notes = (f"Pretending {cards if vram_gb > 0 else 'no GPU'}.",)
     if ram_gb is not None:
         total = int(ram_gb * GIB)
         host = replace(host, ram_total_bytes=total, ram_available_bytes=int(total * PRETEND_RAM_SHARE), limits=())

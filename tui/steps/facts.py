@@ -92,7 +92,8 @@ class Facts:
 
 def machine_question(answers: Answers) -> object:
     """What decides which machine is planned for."""
-    return ("machine", answers.text("pretend.vram_gb"), answers.text("pretend.ram_gb"), answers.text("run.directory"))
+    pretended = (answers.text(f"pretend.{name}") for name in ("vram_gb", "ram_gb", "gpus"))
+    return ("machine", *pretended, answers.text("run.directory"))
 
 
 def model_question(answers: Answers) -> object:
@@ -146,7 +147,8 @@ def look_at_machine(answers: Answers) -> Machine:
     machine = detect_machine(Path(directory).expanduser() if directory else None)
     vram, ram = answers.text("pretend.vram_gb"), answers.text("pretend.ram_gb")
     if vram or ram:
-        return pretend(machine, float(vram) if vram else None, float(ram) if ram else None)
+        count = max(1, int(answers.text("pretend.gpus") or 1))
+        return pretend(machine, float(vram) if vram else None, float(ram) if ram else None, count)
     return machine
 
 

@@ -34,7 +34,7 @@ def look(arguments: Namespace) -> Machine:
     """This machine, or the one that `--vram` and `--ram` pretend."""
     machine = detect_machine(root_of(arguments))
     if arguments.vram is not None or arguments.ram is not None:
-        return pretend(machine, arguments.vram, arguments.ram)
+        return pretend(machine, arguments.vram, arguments.ram, max(1, arguments.gpus or 1))
     return machine
 
 

@@ -41,7 +41,7 @@ def answers_of(arguments: Namespace, before: Mapping[str, Answer] | None = None)
         if getattr(arguments, name, None):
             answers.put(key, str(getattr(arguments, name)), "you", f"given as --{name}")
     put_settings(answers, arguments.overrides)
-    for key, name in (("pretend.vram_gb", "vram"), ("pretend.ram_gb", "ram")):
+    for key, name in (("pretend.vram_gb", "vram"), ("pretend.ram_gb", "ram"), ("pretend.gpus", "gpus")):
         if getattr(arguments, name, None) is not None:
             answers.put(key, f"{getattr(arguments, name):g}", "you", f"given as --{name}")
     return answers

@@ -12,6 +12,7 @@ from engine.models.spec import ModelSpec, refuse_unusable, spec_from_config
 from engine.models.tokenizer_files import read_json
 from engine.plan.asking import simulation_request
 from engine.plan.memory import memory_of
+from engine.plan.several_gpus import sharings
 from engine.recipe_keys import KEYS
 from tui.answers import Answers
 from tui.jobs import run_job
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from engine.plan.plan import MethodPlan, Plan
 
 FITS = {"fits": "yes", "tight": "tight", "no": "no"}
+WAYS = {"ddp": "data parallel", "fsdp2": "sharded, FSDP2", "zero2": "DeepSpeed ZeRO-2", "zero3": "DeepSpeed ZeRO-3"}
 
 
 def run(arguments: Namespace) -> int:
@@ -107,6 +109,7 @@ def show(plan: Plan, name: str = "") -> None:
     say("", *table(head, [_row(method) for method in plan.methods], right=(2, 3, 4, 5)), "")
     for method in plan.methods:
         paragraph(f"{METHOD_TITLES.get(method.name, method.name)}: {' '.join((method.reason, *method.warnings))}")
+    _show_sharing(plan)
     chosen = next((method for method in plan.methods if method.name == name), None)
     if chosen is not None:
         _show_method(chosen)
@@ -117,6 +120,20 @@ def _row(method: MethodPlan) -> tuple[str, ...]:
     return (METHOD_TITLES.get(method.name, method.name), FITS.get(method.verdict, method.verdict),
             gigabytes(method.memory.total_bytes), gigabytes(method.host_memory_bytes), gigabytes(method.disk_bytes),
             time)  # fmt: skip
+
+
+def _show_sharing(plan: Plan) -> None:
+    """Several GPUs: the need of each, by way; nothing is shown for one."""
+    rows = []
+    for method in plan.methods:
+        for one in sharings(method, plan.spec, plan.machine.nvidia_gpus):
+            rows.append((METHOD_TITLES.get(method.name, method.name), WAYS[one.way], FITS[one.verdict],
+                         gigabytes(one.need_bytes)))  # fmt: skip
+    if not rows:
+        return
+    say("", f"On {len(plan.machine.nvidia_gpus)} GPUs, each (by formula, less certain than the plan for one):")
+    say(*(f"  {line}" for line in table(("method", "way", "fits", "memory"), rows, right=(3,))))
+    paragraph("A run of this version trains on one GPU; these numbers are for planning.")
 
 
 def _show_method(method: MethodPlan) -> None:
