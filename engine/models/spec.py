@@ -106,9 +106,9 @@ def refuse_unusable(config: Mapping[str, Any], where: str) -> None:
     known = model_type in FAMILIES or model_type in OTHER_SHAPES or model_type in EXPERT_SHAPES
     if config.get("auto_map") and not known:
         raise UserError(
-            f'"{model_type}" brings its own Python code, which this program never runs.',
+            f'Models of type "{model_type}" are not known here, and the Python code that this one brings is never run.',
             where,
-            "Choose a model that transformers knows by itself.",
+            "Choose a model of a supported family, such as Llama, Mistral, Qwen, Gemma, Phi, SmolLM, OLMo or Granite.",
         )
     if architecture and not architecture.endswith(("ForCausalLM", "LMHeadModel")):
         raise UserError(

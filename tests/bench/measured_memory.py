@@ -61,13 +61,29 @@ def rows() -> list[dict[str, str]]:
 
 
 def request_of(row: dict[str, str]) -> Simulation:
-    """One published row at its harness's settings: a T4, grouped keys expanded, everything in fp16, kbit
-    preparation."""
-    quantized = row["quantization"] == "nf4"
-    shape = TrainingShape(
-        "qlora" if quantized else "lora", int(row["batch"]), int(row["length"]), int(row["rank"]),
-        row["checkpointing"] == "1", "adamw_torch", "fp16", 1, ("q_proj", "k_proj", "v_proj", "o_proj"), False,
+    """One published row at its harness's settings."""
+    return _on_rtx_4080(row) if row["gpu"] == "rtx4080" else _on_t4(row)
+
+
+def _shape(row: dict[str, str], precision: str) -> TrainingShape:
+    return TrainingShape(
+        "qlora" if row["quantization"] == "nf4" else "lora", int(row["batch"]), int(row["length"]), int(row["rank"]),
+        row["checkpointing"] == "1", "adamw_torch", precision, 1, ("q_proj", "k_proj", "v_proj", "o_proj"), False,
     )  # fmt: skip
+
+
+def _on_rtx_4080(row: dict[str, str]) -> Simulation:
+    """bf16 under autocast, kbit preparation for 4 bits, outputs kept and not converted. What the page does not say
+    (conversion, preparation) was found on the rows of length 256; those of length 512 are the check."""
+    return Simulation(
+        CONFIGS[row["model"]], _shape(row, "bf16"), capability=(8, 9), steps=2, convert_outputs=False, clip=False,
+        prepared_for_kbit=row["quantization"] == "nf4", keep_outputs=True,
+    )  # fmt: skip
+
+
+def _on_t4(row: dict[str, str]) -> Simulation:
+    """A T4: grouped keys expanded, everything in fp16, kbit preparation, no double quantization."""
+    quantized, shape = row["quantization"] == "nf4", _shape(row, "fp16")
     return Simulation(
         CONFIGS[row["model"]], shape, capability=(7, 5), attention=row["attention"], steps=2, double_quantization=False,
         autocast=False, base_dtype="float16", prepared_for_kbit=quantized, clip=False, expand_keys=True,
@@ -79,8 +95,8 @@ def main(chosen: list[str]) -> None:
     """Print the table."""
     warnings.filterwarnings("ignore")
     errors, reserved_errors = [], []
-    print("| model | method | batch x length | attention | measured MiB | simulated | error | reserved | seconds |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| GPU | model | method | batch x length | attention | measured MiB | simulated | error | reserved | seconds |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for number, row in enumerate(rows()):
         if chosen and str(number) not in chosen:
             continue
@@ -93,10 +109,11 @@ def main(chosen: list[str]) -> None:
         if row["reserved"]:
             reserved_errors.append(found.reserved_bytes / MIB / float(row["reserved"]) - 1)
             reserved = f"{reserved_errors[-1]:+.1%}"
+        gpu = {"rtx4080": "RTX 4080"}.get(row["gpu"], "T4")
         method = f"{'QLoRA' if row['quantization'] == 'nf4' else 'LoRA'} r{row['rank']}"
         where = f"{row['attention']}{'' if row['checkpointing'] == '1' else ', no checkpointing'}"
         print(
-            f"| {row['model']} | {method} | {row['batch']}x{row['length']} | {where} | {measured:.0f} | "
+            f"| {gpu} | {row['model']} | {method} | {row['batch']}x{row['length']} | {where} | {measured:.0f} | "
             f"{found.allocated_bytes / MIB:.0f} | {error:+.2%} | {reserved} | {time.process_time() - started:.1f} |",
             flush=True,
         )

@@ -114,7 +114,7 @@ def test_quantizations_are_recognised() -> None:
         ({"model_type": "llama", "hidden_size": 8}, "lacks"),
         ({**COMMON, "model_type": "llama", "hidden_size": "64"}, "no whole number"),
         ({**COMMON, "model_type": "qwen2_vl", "vision_config": {}}, "images or sounds"),
-        ({**COMMON, "model_type": "homemade", "auto_map": {"AutoModelForCausalLM": "x.Y"}}, "own Python code"),
+        ({**COMMON, "model_type": "homemade", "auto_map": {"AutoModelForCausalLM": "x.Y"}}, "never run"),
         ({**COMMON, "model_type": "bert", "architectures": ["BertForMaskedLM"]}, "not a model that writes text"),
         ({**COMMON, "model_type": "mamba2"}, "does not know how"),
         ({}, "does not know how"),
