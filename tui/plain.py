@@ -213,8 +213,8 @@ class PlainWizard:
             return "review"
         try:
             question.apply(self.answers, self.facts, choice)
-            if choice == review.START:
-                self._start()
+            if choice in (review.START, review.REHEARSE):
+                self._start(choice == review.REHEARSE)
                 return None
             if choice == review.SAVE:
                 self._save()
@@ -228,8 +228,8 @@ class PlainWizard:
         path = review.save(self.answers, self.facts, Path.cwd())
         self.console.say(f"Saved. Start it with: tunewright train {path}")
 
-    def _start(self) -> None:
-        run = review.start(self.answers, self.facts)
+    def _start(self, rehearse: bool = False) -> None:
+        run = review.start(self.answers, self.facts, rehearse)
         self.answers.discard()
         self.console.say(f"The run {run.name} works in the background.", f"Its folder: {run.path}",
                          f"Watch it with: tunewright attach {run.name} --plain")  # fmt: skip
@@ -268,15 +268,17 @@ class PlainWizard:
 
 def run_plain(answers: Answers | None = None) -> int:
     """Ask on stdin and stdout. Without answers it is asked first whether to begin, to go on or to try the demo."""
-    from tui.plain_home import choose_answers
+    from tui.plain_home import WentOn, choose_answers
 
     console = Console()
     try:
         chosen = answers if answers is not None else choose_answers(console)
-    except Back:
+    except (Back, Leave):
         return DONE
-    except Leave:
-        return DONE
+    except WentOn as went:
+        from tui.verbs.follow import follow
+
+        return follow(went.run, went.run.events_path.stat().st_size)
     except KeyboardInterrupt:
         return INTERRUPTED
     return PlainWizard(chosen, console).run()

@@ -64,3 +64,9 @@ def acknowledge(run: Run, identity: str) -> None:
     """Remove a request that the engine has taken; its `control` event is the answer."""
     with contextlib.suppress(OSError):
         (run.control_dir / f"{identity}.json").unlink(missing_ok=True)
+
+
+def discard_requests(run: Run) -> None:
+    """Remove every request that waits: it was asked of an engine that is gone, and the next one must not obey it."""
+    for old in pending(run):
+        acknowledge(run, old.identity)

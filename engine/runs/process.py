@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 import engine
 from engine.errors import UserError
+from engine.runs.detach import detachment, scope_command
+from engine.runs.kills import killed_for_memory
 from engine.runs.lock import lock_owner
 from engine.runs.store import Run
 
@@ -24,6 +26,8 @@ STALL_SECONDS = 60.0
 """An engine beats once a second; this long without a beat means that it hangs or is suspended."""
 
 START_SECONDS = 30.0
+REHEARSE_ONLY = "TUNEWRIGHT_REHEARSE_ONLY"
+"""Set in the environment of an engine that is to stop after its rehearsal."""
 """The engine takes its lock before it imports anything heavy: tenths of a second, seconds on a slow disk."""
 
 _children: list[subprocess.Popen[bytes]] = []
@@ -76,10 +80,19 @@ def liveness(run: Run) -> Liveness:
         return Liveness(reason, str(state.get("stop_detail") or f"{words} at step {step}."))
     if not state:
         return Liveness("new", "Not started yet.")
-    if state.get("host") not in {None, socket.gethostname()}:
+    return _of_silent(state, step)
+
+
+def _of_silent(state: dict[str, Any], step: Any) -> Liveness:
+    """An engine without lock and without last word. Containers of one machine have other host names and one boot id,
+    and the lock, which is free, counts for all of them."""
+    here = state.get("boot_id") == boot_id() != ""
+    if not here and state.get("host") not in {None, socket.gethostname()}:
         return Liveness("elsewhere", f"Last seen at step {step} on {state['host']}.")
-    if state.get("boot_id") not in {None, "", boot_id()}:
+    if not here and state.get("boot_id") not in {None, ""}:
         return Liveness("lost", f"The machine restarted after step {step}.")
+    if killed_for_memory(state):
+        return Liveness("lost", f"The system ran out of memory (RAM) and killed the engine after step {step}.")
     return Liveness("lost", f"The engine was killed after step {step}.")
 
 
@@ -90,6 +103,14 @@ def _of_living(state: dict[str, Any], pid: int) -> Liveness:
     if silent > STALL_SECONDS:
         return Liveness("stalled", f"No sign of life for {silent:.0f} seconds.", pid)
     return Liveness("running", f"{str(state.get('phase', 'starting')).capitalize()}.", pid)
+
+
+def launch_rehearsal(run: Run) -> int:
+    """Start the engine for the rehearsal alone: it loads, measures the longest batch, and stops before the first step.
+
+    `launch` with `resume` trains afterwards. Returns and raises as `launch` does.
+    """
+    return launch(run, environment={REHEARSE_ONLY: "1"})
 
 
 def launch(run: Run, resume: bool = False, environment: dict[str, str] | None = None) -> int:
@@ -103,30 +124,54 @@ def launch(run: Run, resume: bool = False, environment: dict[str, str] | None = 
         fix = f"Look at it: tunewright attach {run.name}."
         raise UserError(f"Run {run.name} is already being carried out (process {owner.pid}).", str(run.path), fix)
     command = [sys.executable, "-P", "-m", "engine", "train", str(run.path), *(["--resume"] if resume else [])]
-    log = os.open(run.log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        process = subprocess.Popen(  # argv only, never a shell
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, close_fds=True,
-            cwd=run.path, env=engine_environment(environment), umask=0o077,
-        )  # fmt: skip
-    finally:
-        os.close(log)
-    _children.append(process)
+    settings = engine_environment(environment)
+    if detachment().how == "scope":
+        process = _start(run, [*scope_command(run.name), *command], settings)
+        if _await_lock(run, process, scope=True):
+            return process.pid  # systemd-run becomes the engine, so that its pid is the engine's
+    process = _start(run, command, settings)
     _await_lock(run, process)
     return process.pid
 
 
-def _await_lock(run: Run, process: subprocess.Popen[bytes]) -> None:
+def _start(run: Run, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    log = os.open(run.log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        process = subprocess.Popen(  # argv only, never a shell
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, close_fds=True,
+            cwd=run.path, env=environment, umask=0o077,
+        )  # fmt: skip
+    finally:
+        os.close(log)
+    _children.append(process)
+    return process
+
+
+def _await_lock(run: Run, process: subprocess.Popen[bytes], scope: bool = False) -> bool:
+    """Wait until the engine holds the lock. False when it was to get a scope and there was none to get.
+
+    Raises UserError when it ended at once, or when another one was quicker to take the lock.
+    """
     deadline = time.monotonic() + START_SECONDS
+    before = run.state().get("started")
     while time.monotonic() < deadline:
-        if lock_owner(run) is not None:
-            return
+        owner = lock_owner(run)
+        if owner is not None and owner.pid in {process.pid, 0}:  # 0: it lives in a pid namespace that is not ours
+            return True
         if process.poll() is not None:
-            if run.state().get("stop_reason"):
-                return  # it said what was wrong, in its events
+            if owner is not None:
+                fix = f"Look at it: tunewright attach {run.name}."
+                raise UserError(f"Run {run.name} is already being carried out (process {owner.pid}).", str(run.path),
+                                fix)  # fmt: skip
+            state = run.state()
+            if state.get("stop_reason") and state.get("started") != before:
+                return True  # it said what was wrong, in its events
+            if scope:
+                return False
             fix = f"Its last words are in {run.log_path}: {_last_line(run.log_path)}"
             raise UserError(f"The engine ended at once with code {process.returncode}.", str(run.path), fix, 1)
         time.sleep(0.02)
+    return True
 
 
 def _last_line(path: Path) -> str:

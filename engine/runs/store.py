@@ -29,6 +29,12 @@ def runs_root(directory: str = "") -> Path:
     return Path(directory).expanduser().absolute() if directory else home_directory() / "runs"
 
 
+def rescue_root() -> Path:
+    """Where an engine saves what it holds when its run directory is deleted under it."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return state / "tunewright" / "rescue"
+
+
 @dataclass(frozen=True)
 class Run:
     """One run directory. Paths only; nothing is read before it is asked for."""

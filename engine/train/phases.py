@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
 from engine.plan.memory import TrainingShape, estimate_memory
+from engine.runs.process import REHEARSE_ONLY
 from engine.train import disk
 from engine.train.build import Machinery, build
 from engine.train.orders import Order
@@ -29,6 +31,8 @@ def go_through(inputs: Inputs, engine: Engine) -> str | None:
     estimate = expected_bytes(inputs, machinery.trainer)
     engine.reporter.phase("rehearsal")
     rehearse(machinery.session, machinery.trainer, machinery.batches, estimate)
+    if os.environ.get(REHEARSE_ONLY):
+        return "Rehearsed only: it fits, and nothing was trained yet."
     machinery.samples.ask_base(untrained=start is None)
     engine.reporter.phase("training")
     engine.pulse.stance = "training"
@@ -81,6 +85,8 @@ def _leave_result(inputs: Inputs, machinery: Machinery) -> None:
     if newest is None:
         return
     session = machinery.session
+    if session.orders.ending is None:  # else it is ending already, and a second signal leaves at once
+        session.engine.pulse.stance = "exporting"
     session.reporter.phase("exporting", "writing the result")
     best = session.evaluations
     facts = ResultFacts(
@@ -89,7 +95,7 @@ def _leave_result(inputs: Inputs, machinery: Machinery) -> None:
         steps=int(newest.name.split("-")[1]), total_steps=session.schedule.total_steps, best_step=best.best_step,
         best_eval_loss=best.best_loss if math.isfinite(best.best_loss) else None,
     )  # fmt: skip
-    write_result(session.run, newest, machinery.tokenizer, inputs.template.text, facts)
+    write_result(session.reporter.run, newest, machinery.tokenizer, inputs.template.text, facts)
 
 
 def _why_stopped(order: Order | None, machinery: Machinery) -> str | None:

@@ -18,9 +18,11 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from engine.runs.control import Request, acknowledge, pending
+from engine.runs.lock import EngineLock
 from engine.runs.store import Run
 from engine.train.orders import ENDING, Order, Orders
 from engine.train.reporter import Reporter
+from engine.train.whereabouts import Whereabouts
 
 POLL_SECONDS = 0.2
 """A request is answered within a second; a fifth of one costs nothing that can be measured."""
@@ -32,8 +34,13 @@ STALL_STEPS = 10
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 EXIT_STOPPED = 3
 
-Stance = Literal["early", "training", "closing"]
-"""early: nothing would be lost by leaving. training: the trainer saves first. closing: the end is being written."""
+Stance = Literal["early", "training", "exporting", "closing"]
+"""early: nothing would be lost by leaving. training: the trainer saves first. exporting: all is saved, and the result
+can be written again by resuming. closing: the end is being written."""
+AT_ONCE: dict[Stance, str] = {
+    "early": "before training began.", "exporting": "while the result was written; resuming writes it again.",
+}  # fmt: skip
+"""Where the run can be left from here, without waiting for the main thread, and how that is told."""
 
 
 class Pulse(threading.Thread):
@@ -51,6 +58,9 @@ class Pulse(threading.Thread):
         self._before: dict[signal.Signals, Any] = {}
         self._stop_signals = 0
         self._stalled_since: float | None = None
+        self._whereabouts = Whereabouts(run)
+        self._moving = threading.Lock()
+        self._rescue_lock: EngineLock | None = None
 
     def install(self) -> None:
         """Send stop signals to this thread. Must be called by the main thread, before `start`."""
@@ -68,6 +78,7 @@ class Pulse(threading.Thread):
             signal.signal(number, handler)
         os.close(self._signals)
         os.close(self._signal_end)
+        self._whereabouts.close()
 
     def run(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -87,6 +98,7 @@ class Pulse(threading.Thread):
 
     def _beat(self) -> None:
         self.reporter.memory_bytes = self.memory_bytes()
+        self.look_where()
         self._look_for_stall()
         self.reporter.write_state()
 
@@ -98,8 +110,8 @@ class Pulse(threading.Thread):
             name = signal.Signals(number).name
             if self._stop_signals > 1:
                 self.leave(f"A second {name} ended the run at once.")
-            if self.stance == "early":
-                self.leave(f"{name} ended the run before training began.")
+            if self.stance in AT_ONCE:
+                self.leave(f"{name} ended the run {AT_ONCE[self.stance]}")
             if self.stance == "training":
                 self.orders.give(Order("stop", source=name))
 
@@ -113,8 +125,8 @@ class Pulse(threading.Thread):
         self.reporter.event("control", durable=True, id=request.identity, action=request.action, accepted=accepted,
                             detail=detail)  # fmt: skip
         acknowledge(self.run_directory, request.identity)
-        if accepted and self.stance == "early" and request.action in ENDING:
-            self.leave(f"Asked to {request.action} before training began.")
+        if accepted and self.stance in AT_ONCE and request.action in ENDING:
+            self.leave(f"Asked to {request.action} {AT_ONCE[self.stance]}")
 
     def _decide(self, request: Request) -> tuple[bool, str]:
         action = request.action
@@ -127,6 +139,10 @@ class Pulse(threading.Thread):
             if action in ENDING:
                 return True, "There is nothing to save yet."
             return False, "Training has not begun."
+        if self.stance == "exporting":
+            if action in ENDING:
+                return True, "Everything is saved; resuming writes the result."
+            return False, "Everything is saved, and the result is being written."
         if not self.orders.give(Order(action, request.identity, arguments=request.arguments)):
             return False, "The run is stopping already."
         return True, "At the next micro-batch."
@@ -136,6 +152,35 @@ class Pulse(threading.Thread):
         self.reporter.end("stopped", detail)
         sys.stderr.flush()
         os._exit(EXIT_STOPPED)
+
+    def look_where(self) -> None:
+        """Follow a run directory that was moved; for a deleted one make another and end the run there, saved.
+
+        The main thread calls it too, when it finds no place to save to. Raises OSError when nothing can be made.
+        """
+        with self._moving:
+            where = self._whereabouts.now(self.run_directory.path)
+            if where == self.run_directory.path:
+                return
+            if where is not None:
+                self._settle(Run(where), fresh_log=False)
+                self.reporter.warning("The folder of the run was moved while it was going on.", str(where),
+                                      "It goes on there.", kind="moved")  # fmt: skip
+                return
+            gone = self.run_directory.path
+            rescue = self._whereabouts.rescue()
+            self._rescue_lock = EngineLock(rescue).__enter__()
+            self._settle(rescue, fresh_log=True)
+            self._whereabouts.adopt(rescue)
+        self.reporter.warning("The folder of the run was deleted while it was going on.", str(gone),
+                              f"What the engine still held is saved in {rescue.path}.", kind="deleted")  # fmt: skip
+        if self.stance in AT_ONCE:
+            self.leave("The folder of the run was deleted.")
+        self.orders.give(Order("stop", source="the deletion of its folder"))
+
+    def _settle(self, run: Run, fresh_log: bool) -> None:
+        self.run_directory = run
+        self.reporter.move(run, fresh_log)
 
     def _look_for_stall(self) -> None:
         silent = time.monotonic() - self.reporter.last_progress

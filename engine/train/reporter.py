@@ -16,9 +16,9 @@ from typing import Any
 from engine.errors import UserError
 from engine.runs.events import EventLog
 from engine.runs.files import write_atomic
+from engine.runs.kills import memory_record
 from engine.runs.process import identity
 from engine.runs.store import Run
-from engine.train.kills import memory_kills
 
 BACKLOG_LIMIT = 100_000
 """Events kept in memory while the disk is full; some 30 MB at most."""
@@ -51,8 +51,8 @@ class Reporter:
             "v": 1, "phase": "starting", "step": 0, "total_steps": 0, "epoch": 0.0, "loss": None, "eval_loss": None,
             "lr": None, "tokens_per_second": None, "elapsed_seconds": 0.0, "eta_seconds": None, "heartbeat": 0,
             "started": time.time(), "updated": time.time(), "stop_reason": None,
-            "memory_kills": memory_kills(), "start_step": 0,
-            "fruitless_starts": _fruitless_starts(before), **identity(),
+            "start_step": 0,
+            "fruitless_starts": _fruitless_starts(before), **memory_record(), **identity(),
         }  # fmt: skip
         for name in ("step", "total_steps", "epoch", "loss", "eval_loss"):
             self.state[name] = before.get(name, self.state[name])  # stands until this engine knows where it goes on
@@ -92,7 +92,8 @@ class Reporter:
                 self._log.sync()
         except OSError as error:
             sys.stderr.write(f"events wait in memory: {error}\n")
-            self._ballast.unlink(missing_ok=True)  # room for the next ones, of which one may be the last
+            with contextlib.suppress(OSError):  # read-only by now: there is no room to be made
+                self._ballast.unlink(missing_ok=True)  # room for the next ones, of which one may be the last
 
     def phase(self, name: str, detail: str = "") -> None:
         """Enter a phase of the run."""
@@ -142,6 +143,15 @@ class Reporter:
                 write_atomic(self.run.state_path, text)
             except OSError as error:
                 sys.stderr.write(f"the snapshot was not written: {error}\n")
+
+    def move(self, run: Run, fresh_log: bool) -> None:
+        """Report into `run` from now on: the same directory under another name, or a new one with a log of its own."""
+        with self._guard:
+            self.run = run
+            self._ballast = run.path / ".ballast"
+            if fresh_log:
+                self._log.close()
+                self._log = EventLog(run.events_path)
 
     def close(self) -> None:
         """Give the event log and the ballast back."""

@@ -37,8 +37,8 @@ def find_start(run: Run, resume: bool, reporter: Reporter) -> Checkpoint | None:
         reporter.warning(f"Checkpoint {name} is damaged and is not used.", problem, kind="damaged")
     if search.best is None:
         said = int(run.state().get("step") or 0)
-        reporter.event("rewind", durable=True, step=0, detail="No checkpoint verifies; the run begins again.")
         if said or search.damaged:
+            reporter.event("rewind", durable=True, step=0, detail="No checkpoint verifies; the run begins again.")
             reporter.warning("No usable checkpoint is left, so the run begins again at step 0.", str(run.path))
         return None
     return search.best

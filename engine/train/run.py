@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
+from engine.runs.detach import Detachment, detachment
+from engine.runs.kills import killed_for_memory
 from engine.runs.lock import EngineLock
 from engine.runs.store import Run
 from engine.train.disk import disk_trouble
@@ -34,7 +36,7 @@ def train(directory: Path, resume: bool) -> int:
     sys.stderr.write(f"--- engine starts {time.strftime('%Y-%m-%d %H:%M:%S')}, resume: {resume}\n")
     try:
         with EngineLock(run):
-            return carry_out(run, resume)
+            return carry_out(run, resume, detachment())
     except UserError as error:  # the lock is another engine's, and so are the events
         sys.stderr.write(f"{error}\n")
         return error.exit_code
@@ -43,10 +45,12 @@ def train(directory: Path, resume: bool) -> int:
         return EXIT_FAILED
 
 
-def carry_out(run: Run, resume: bool) -> int:
+def carry_out(run: Run, resume: bool, detached: Detachment | None = None) -> int:
     """The run itself, by the main thread of a process that holds the lock. Returns the exit code."""
     before = run.state()
     reporter = Reporter(run)
+    if detached is not None and not detached.outlives:
+        reporter.warning(detached.sentence, fix=detached.fix, kind="detach")
     if resume:
         _say_what_ended_it(before, reporter)
     orders = Orders()
@@ -87,7 +91,7 @@ def _say_what_ended_it(before: dict[str, Any], reporter: Reporter) -> None:
     step = f"after step {before.get('step', 0)}"
     if before.get("boot_id") not in {None, "", reporter.state["boot_id"]}:
         reporter.warning("The machine restarted while the run was going on.", step, kind="restarted")
-    elif reporter.state["memory_kills"] > int(before.get("memory_kills") or 0):
+    elif killed_for_memory(before):
         fix = "Close other programs, use a smaller model or QLoRA, or a machine with more memory (RAM)."
         reporter.warning("The system ran out of memory (RAM) and killed the engine.", step, fix, kind="memory")
     else:

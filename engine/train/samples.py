@@ -35,7 +35,7 @@ class SampleWriter:
         in the run directory."""
         if not self.prompts:
             return
-        path = self.session.run.path / BASE_ANSWERS
+        path = self.session.reporter.run.path / BASE_ANSWERS
         known = read_json(path).get("answers")
         if isinstance(known, list) and len(known) == len(self.prompts):
             self.base_answers = [str(answer) for answer in known]

@@ -35,8 +35,12 @@ class Saver:
         self.session = session
         self.trainer = trainer
         self.random_state: RandomState = {}
-        self.root = session.run.checkpoints_dir
         self.checkpoint_bytes = state_bytes(trainer)
+
+    @property
+    def root(self) -> Path:
+        """Where checkpoints are; another place when the run directory was moved meanwhile."""
+        return self.session.reporter.run.checkpoints_dir
 
     def newest(self) -> Path | None:
         """The directory of the highest step, if any."""
@@ -70,17 +74,19 @@ class Saver:
 
     def _try(self, step: int) -> Path | str:
         """The new checkpoint, or a sentence about the disk."""
-        if not disk.has_room(self.root, self.checkpoint_bytes):
-            return "The disk is full."
-        started = time.monotonic()
+        started, root = time.monotonic(), self.root
         staging = None
         try:
-            staging = checkpoint.new_staging(self.root, step)
+            if not disk.has_room(root, self.checkpoint_bytes):
+                return "The disk is full."
+            staging = checkpoint.new_staging(root, step)
             self._write(staging)
-            path = checkpoint.commit(staging, self.root, step, self.session.facts)
+            path = checkpoint.commit(staging, root, step, self.session.facts)
         except NotFinite as error:
             raise self._broken(step, error) from error
         except Exception as error:  # OSError, SafetensorError and torch's own RuntimeError all mean the disk here
+            if self._was_moved(root):
+                return self._try(step)
             trouble = disk.disk_trouble(error)
             if not trouble:
                 raise
@@ -94,6 +100,12 @@ class Saver:
             seconds=round(time.monotonic() - started, 3),
         )  # fmt: skip
         return path
+
+    def _was_moved(self, root: Path) -> bool:
+        """Whether checkpoints have another place than `root` by now: then it was no trouble with the disk."""
+        if not root.is_dir():
+            self.session.engine.pulse.look_where()
+        return self.root != root
 
     def _write(self, staging: Path) -> None:
         progress = self.session.progress

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -45,6 +46,21 @@ def cpu_threads() -> int:
     return max(1, int(min(available, read_limits().cpus or available)) - 1)
 
 
+class LogStream(io.TextIOBase):
+    """Writes to the log, and never raises: a log that cannot be written must not end the run that it tells of."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            os.write(2, text.encode(errors="backslashreplace"))
+        return len(text)
+
+    def fileno(self) -> int:
+        return 2
+
+    def writable(self) -> bool:
+        return True
+
+
 def _redirect_output(log_path: Path) -> None:
     """The engine never writes to a terminal or a pipe, whoever started it: both can stop it."""
     sys.stdout.flush()
@@ -56,6 +72,7 @@ def _redirect_output(log_path: Path) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
+    sys.stdout = sys.stderr = LogStream()
 
 
 def _use_one_gpu() -> None:

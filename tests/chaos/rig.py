@@ -22,6 +22,7 @@ from typing import Any
 from tqdm import tqdm
 
 from engine.runs.store import Run
+from engine.train.surroundings import LogStream
 from tests.engine.train import material
 from tests.engine.train.carried import Carried
 
@@ -84,6 +85,7 @@ def fork(work: Callable[[Callable[[], None]], int], log: Path) -> Child:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
+        sys.stdout = sys.stderr = LogStream()
         code = work(lambda: os.write(says, b".") and None)
     except BaseException:
         traceback.print_exc()

@@ -44,7 +44,6 @@ class Bench:
 
     def point_at(self, run: Run) -> None:
         """Let the saver work on `run`."""
-        self.saver.root = run.checkpoints_dir
         self.saver.session.run = run
         self.saver.session.reporter.run = run
 

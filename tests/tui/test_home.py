@@ -140,6 +140,7 @@ async def test_a_running_run_offers_no_chat(opened: Opened, monkeypatch: pytest.
 
 async def test_a_stopped_run_is_resumed(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run("first", "stopped", monkeypatch)
+    run.state_path.write_text('{"v": 1, "stop_reason": "stopped"}')
     launched: list[Any] = []
     monkeypatch.setattr("engine.runs.process.launch", lambda run, resume=False: launched.append((run, resume)))
     app = TunewrightApp()

@@ -38,6 +38,14 @@ The demo shows everything in about a minute, with a tiny model that comes with t
 and Enter again on every page."""
 
 
+def _words_about(lost: list[RunLine]) -> str:
+    """What stands above the list: what was lost since somebody last looked, and the key that goes on."""
+    if not lost:
+        return "Your runs go on when you close this program."
+    what = f"{clean(lost[0].name)}: {lost[0].detail} Press r to go on."
+    return what if len(lost) == 1 else f"{what} {len(lost) - 1} more ended like this."
+
+
 class HomeScreen(Screen[None]):
     """Enter opens what is highlighted: a run, the unfinished answers, a new fine-tune or the demo."""
 
@@ -60,6 +68,7 @@ class HomeScreen(Screen[None]):
         super().__init__()
         self._lines: list[RunLine] | None = None
         self._unfinished: Answers | None = None
+        self._lost_was_shown = False
 
     @property
     def tunewright(self) -> TunewrightApp:
@@ -107,12 +116,15 @@ class HomeScreen(Screen[None]):
 
     def _show(self) -> None:
         first_time = not self._lines and self._unfinished is None
-        greeting = self.query_one("#greeting", Plain)
-        greeting.put(GREETING if first_time else "Your runs go on when you close this program.")
+        lost = [line for line in self._lines or () if line.lost]
+        self.query_one("#greeting", Plain).put(GREETING if first_time else _words_about(lost))
         offered = self._actions(first_time)
         offered += [line.option() for line in self._lines or ()]
+        first = lost[0].name if lost and not self._lost_was_shown else ""
+        self._lost_was_shown |= bool(lost)
         known = self._lines is not None
-        self.choices.show(offered, self.choices.value if known and self.choices.value else offered[0].value)
+        kept = self.choices.value if known and self.choices.value else offered[0].value
+        self.choices.show(offered, first or kept)  # a lost run waits for one key, so it is highlighted once
         self.refresh_bindings()
 
     def _actions(self, first_time: bool) -> list[Option]:
@@ -196,13 +208,13 @@ class HomeScreen(Screen[None]):
 
     async def action_resume(self) -> None:
         """Start the engine again from the last checkpoint."""
-        from engine.runs.process import launch
+        from tui.screens.run_list import go_on
 
         run = self._run()
         if run is None:
             return
         try:
-            await in_thread(lambda: launch(run, resume=True))
+            await in_thread(lambda: go_on(run))
         except UserError as error:
             self._say(error)
             return

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.runs.process import liveness
+from engine.runs.control import discard_requests
+from engine.runs.process import Liveness, liveness
+from engine.runs.recover import checkpoint_step
 from engine.runs.store import Run, list_runs, runs_root
 from tui.steps.base import Option
 from tui.steps.words import duration
@@ -12,13 +14,15 @@ from tui.text import clean
 
 WORDS = {
     "starting": "starting", "running": "training", "stalled": "stalled", "stopped": "stopped, can be resumed",
-    "failed": "failed", "finished": "finished", "lost": "ended without a word, can be resumed",
+    "failed": "failed", "finished": "finished", "lost": "lost, can be resumed", "elsewhere": "on another machine",
+    "new": "not started",
 }  # fmt: skip
 ACTIONS = {
     "finished": ("chat", "export", "clone", "delete"),
     "stopped": ("resume", "clone", "delete"),
     "lost": ("resume", "clone", "delete"),
     "failed": ("resume", "clone", "delete"),
+    "new": ("resume", "clone", "delete"),
 }
 GOOD = {"finished": True, "running": None, "starting": None, "stopped": None}
 
@@ -34,6 +38,11 @@ class RunLine:
     @property
     def name(self) -> str:
         return self.run.name
+
+    @property
+    def lost(self) -> bool:
+        """Whether its engine ended without a last word, so that somebody has to decide what becomes of it."""
+        return self.state == "lost"
 
     @property
     def actions(self) -> tuple[str, ...]:
@@ -52,8 +61,24 @@ def read_lines() -> list[RunLine]:
 
 
 def _line(run: Run) -> RunLine:
-    state = run.state()
-    return RunLine(run, liveness(run).state, _detail(state))
+    state, now = run.state(), liveness(run)
+    return RunLine(run, now.state, clean(lost_words(run, now)) if now.state == "lost" else _detail(state))
+
+
+def lost_words(run: Run, now: Liveness) -> str:
+    """What happened to a lost run, and where it would go on."""
+    step = checkpoint_step(run)
+    where = f"It can go on from step {step:,}." if step else "It has no checkpoint yet, so it would begin again."
+    return f"{now.detail} {where}"
+
+
+def go_on(run: Run) -> None:
+    """Start the engine of a run that has ended early, or was never started. Raises UserError."""
+    from engine.runs import process
+
+    begun = bool(run.state() or run.events_path.exists())
+    discard_requests(run)
+    process.launch(run, resume=begun)
 
 
 def _detail(state: dict[str, object]) -> str:

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.errors import UserError
-from engine.runs.control import acknowledge, pending, request
+from engine.runs.control import discard_requests, request
 from engine.runs.events import Event
 from engine.runs.history import History, load_history
 from engine.runs.process import Liveness, launch, liveness
 from engine.runs.store import Run
-from tui.verbs.output import print_json, say
+from tui.verbs.output import print_json, say, warn
 from tui.verbs.places import run_of, word_for
 
 POLL_SECONDS = 0.1
@@ -79,14 +79,22 @@ def _start_again(arguments: Namespace, run: Run) -> int:
         fix = "Begin a new run with its recipe: tunewright train " + str(run.recipe_path)
         raise UserError(f"Run {run.name} has finished, so there is nothing to go on with.", str(run.path), fix)
     if now.state == "elsewhere":
-        fix = "Resume it there, or copy its folder."
-        raise UserError(f"Run {run.name} belongs to another machine.", now.detail, fix)
+        _make_sure_it_ended_there(run, now)
     require_training_packages()
-    for old in pending(run):  # asked of an engine that is gone; the new one must not obey it
-        acknowledge(run, old.identity)
+    discard_requests(run)
     begun = bool(run.state() or run.events_path.exists())
     pid = launch(run, resume=begun)
     return _tell(arguments, run, "resume", True, f"The engine works again (process {pid}).")
+
+
+def _make_sure_it_ended_there(run: Run, now: Liveness) -> None:
+    """Watch the snapshot of a run of another host. Raises UserError while an engine still writes it there."""
+    from engine.runs.recover import WATCH_SECONDS, is_silent
+
+    warn(f"{now.detail} Looking for {WATCH_SECONDS:.0f} seconds whether it still works there.")
+    if not is_silent([run]):
+        raise UserError(f"Run {run.name} is being carried out on another machine.", now.detail,
+                        f"Stop it from here: tunewright stop {word_for(run)}. Or look at it there.")  # fmt: skip
 
 
 def _living(arguments: Namespace, action: str) -> Run:

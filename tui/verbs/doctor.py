@@ -14,6 +14,7 @@ from engine.machine.detect import Machine, detect_machine
 from engine.machine.doctor import Check as TrainingCheck
 from engine.machine.doctor import check_training
 from engine.machine.packages import TRAINING_PACKAGES
+from engine.runs.detach import detachment
 from tui.jobs import state_directory
 from tui.steps.words import GIGABYTE, gigabytes
 from tui.verbs.output import print_json, say
@@ -42,6 +43,7 @@ def run(arguments: Namespace) -> int:
     makers: tuple[Callable[[], Check], ...] = (
         _python, _program, lambda: _writable("runs folder", root),
         lambda: _writable("settings folder", state_directory()), lambda: _disk(root), _terminal,
+        _logout,
     )  # fmt: skip
     machine = detect_machine(root)
     checks: list[Check | TrainingCheck] = [make() for make in makers]
@@ -100,6 +102,12 @@ def _disk(root: Path) -> Check:
         fix = "Checkpoints of larger models need more; choose another folder with --runs."
         return Check("disk", "note", found, fix)
     return Check("disk", "ok", found)
+
+
+def _logout() -> Check:
+    """Whether runs outlive a logout here."""
+    found = detachment()
+    return Check("logout", "ok" if found.outlives else "note", found.sentence, found.fix)
 
 
 def _gpu(machine: Machine) -> Check:

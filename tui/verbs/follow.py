@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import sys
 import time
 from typing import Any
 
+from engine.errors import UserError
+from engine.runs.control import request
 from engine.runs.events import Event, number
 from engine.runs.history import History
 from engine.runs.process import Liveness, liveness
@@ -17,6 +22,8 @@ from tui.verbs.places import word_for
 from tui.watch.event_words import note_of
 
 POLL_SECONDS = 0.25
+FIRST_PROCESS = 1
+"""The pid of the process whose end is the end of its container."""
 FIRST_GAP_SECONDS = 2.0
 LONGEST_GAP_SECONDS = 60.0
 PROMPT_LETTERS, ANSWER_LETTERS = 60, 160
@@ -29,9 +36,13 @@ def follow(run: Run, offset: int = 0) -> int:
 
     `offset` leaves out the events before that byte, as when a run that is long under way is resumed.
 
-    Ctrl-C leaves the run running: KeyboardInterrupt is answered with a sentence and handed on.
+    Ctrl-C leaves the run running: KeyboardInterrupt is answered with a sentence and handed on. SIGTERM leaves it
+    running too, but where our end is the run's end (first process of a container, step of a SLURM job) it stops the
+    run, and we stay until that is done.
     """
     lines = _Lines(run)
+    if os.getpid() == FIRST_PROCESS or "SLURM_JOB_ID" in os.environ:
+        signal.signal(signal.SIGTERM, lambda *_: _stop(run))
     try:
         return _until_end(run, lines, History(offset=offset))
     except KeyboardInterrupt:
@@ -39,6 +50,12 @@ def follow(run: Run, offset: int = 0) -> int:
         message = f"The run goes on. Look again: tunewright attach {word}. Stop it: tunewright stop {word}."
         print(f"\n{message}", file=sys.stderr, flush=True)
         raise
+
+
+def _stop(run: Run) -> None:
+    """Hand a stop signal on. In a job step the engine may have had it too: a request counts once, a signal twice."""
+    with contextlib.suppress(UserError):  # a full disk: the signal of the batch system itself has to do
+        request(run, "stop")
 
 
 def _until_end(run: Run, lines: _Lines, history: History) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.errors import UserError
 from engine.runs.process import liveness
-from engine.runs.store import Run, list_runs
+from engine.runs.store import Run, list_runs, rescue_root
 from tui.verbs.output import print_json, say, table
 from tui.verbs.places import root_of
 
@@ -22,11 +22,14 @@ def run(arguments: Namespace) -> int:
     found = [describe(one) for one in list_runs(root)]
     if arguments.json:
         print_json({"directory": str(root), "runs": found})
-    elif not found:
+        return 0
+    if not found:
         say(f"There are no runs in {root} yet. Start one: tunewright, or tunewright train --help.")
     else:
         head = ("name", "state", "step", "loss", "method", "model", "started")
         say(*table(head, [_row(one) for one in found], right=(2, 3)))
+    for rescued in list_runs(rescue_root()):
+        say(f"Saved when its folder was deleted: {rescued.path}. Go on with it: tunewright resume {rescued.path}")
     return 0
 
 

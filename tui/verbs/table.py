@@ -35,6 +35,7 @@ def _runs(parser: ArgumentParser) -> None:
 
 def _pretend(parser: ArgumentParser) -> None:
     parser.add_argument("--vram", type=float, metavar="GB", help="pretend a GPU with this much memory; 0 is no GPU")
+    parser.add_argument("--gpus", type=int, metavar="N", help="with --vram: pretend this many such GPUs")
     parser.add_argument("--ram", type=float, metavar="GB", help="pretend this much main memory")
 
 
@@ -106,6 +107,8 @@ def _train(parser: ArgumentParser) -> None:
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe file; or give --model and --data")
     _choices(parser)
     parser.add_argument("--name", metavar="N", help="name of the run (default: from model and method)")
+    parser.add_argument("--rehearse-only", action="store_true",
+                        help="load the model, measure the longest batch and stop; `resume` then trains")
     _runs(parser)
     _no_input(parser)
     _follow_or_json(parser)
@@ -144,6 +147,17 @@ def _resume(parser: ArgumentParser) -> None:
     _follow_or_json(parser)
 
 
+def _run(parser: ArgumentParser) -> None:
+    parser.add_argument("--auto-resume", action="store_true",
+                        help="go on with every run whose engine was lost with the machine or killed")
+    parser.add_argument("--print-unit", choices=("systemd", "cron"), metavar="KIND",
+                        help="print what makes this happen at every start of the machine: systemd or cron")
+    parser.add_argument("--watch", type=float, default=30.0, metavar="SECONDS",
+                        help="how long a run of another host has to be silent to count as lost (default: 30)")
+    _runs(parser)
+    _json(parser)
+
+
 def _chat(parser: ArgumentParser) -> None:
     _run_name(parser)
     parser.add_argument("--prompt", action="append", default=[], metavar="TEXT",
@@ -176,6 +190,12 @@ def _export(parser: ArgumentParser) -> None:
                         help="with gguf: download llama.cpp's converter (77 MB, checked by its hash)")
     parser.add_argument("--repo", metavar="USER/NAME", help="with hub: where to; without it only the folder is made")
     parser.add_argument("--public", action="store_true", help="with hub: everybody may see it")
+    _json(parser)
+
+
+def _report(parser: ArgumentParser) -> None:
+    _run_name(parser)
+    parser.add_argument("--out", metavar="DIR", help="where to (default: the folder of the run)")
     _json(parser)
 
 
@@ -213,10 +233,14 @@ VERBS: tuple[Verb, ...] = (
          "tunewright pause base-lora", "tui.verbs.control:pause", _control),
     Verb("resume", "go on with a paused, stopped or failed run",
          "tunewright resume base-lora --follow", "tui.verbs.control:resume", _resume),
+    Verb("run", "go on with the runs that ended with the machine; for machines that restart",
+         "tunewright run --auto-resume", "tui.verbs.auto_resume:run", _run),
     Verb("chat", "talk to the base model and the tuned one side by side",
          'tunewright chat base-lora --prompt "Two large pizzas, please"', "tui.verbs.chat:run", _chat),
     Verb("eval", "measure base and tuned on the held-out rows",
          "tunewright eval base-lora --json", "tui.verbs.evaluate:run", _eval),
+    Verb("report", "write a run down as one HTML page and one picture",
+         "tunewright report base-lora --out ~/reports", "tui.verbs.report:run", _report),
     Verb("export", "make a model folder that other programs load, or an Ollama model",
          "tunewright export base-lora --to ollama", "tui.verbs.export:run", _export),
 )  # fmt: skip

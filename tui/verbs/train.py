@@ -7,7 +7,8 @@ from pathlib import Path
 
 from engine.machine.packages import require_training_packages
 from engine.recipe import Recipe
-from engine.runs.process import launch
+from engine.runs.detach import detachment, warnings_before_start
+from engine.runs.process import launch, launch_rehearsal
 from engine.runs.store import Run, create_run, runs_root
 from tui.answers import Answers
 from tui.steps.facts import Facts
@@ -28,11 +29,12 @@ def run(arguments: Namespace) -> int:
         recipe, answers, facts = recipe_from(Path(arguments.recipe).expanduser(), arguments)
     else:
         recipe, answers, facts = recipe_of(arguments)
-    started, pid = begin(recipe, answers, facts, arguments.name)
+    started, pid = begin(recipe, answers, facts, arguments.name, arguments.rehearse_only)
     if arguments.json:
         print_json({"name": started.name, "path": str(started.path), "pid": pid})
         return 0
-    say(f"{started.name} is training in the background (process {pid}). Its folder: {started.path}")
+    doing = "is rehearsing" if arguments.rehearse_only else "is training"
+    say(f"{started.name} {doing} in the background (process {pid}). Its folder: {started.path}")
     if not arguments.follow:
         say(f"Watch it: tunewright attach {word_for(started)}. Stop it: tunewright stop {word_for(started)}.")
         return 0
@@ -41,14 +43,16 @@ def run(arguments: Namespace) -> int:
     return follow(started)
 
 
-def begin(recipe: Recipe, answers: Answers, facts: Facts, name: str | None = None) -> tuple[Run, int]:
-    """Check the room, say the doubts, create the run and start its engine. Raises UserError."""
+def begin(
+    recipe: Recipe, answers: Answers, facts: Facts, name: str | None = None, rehearse: bool = False
+) -> tuple[Run, int]:
+    """Check the room, say the doubts, create the run and start its engine, or only its rehearsal. Raises UserError."""
     check_room(answers, facts)
-    for doubt in doubts(answers, facts):
+    for doubt in (*doubts(answers, facts), *warnings_before_start(detachment())):
         warn(doubt)
     started = create_run(recipe, runs_root(recipe.run.directory), name or recipe.run.name or None)
     keep_plan(started, answers, facts)
-    return started, launch(started)
+    return started, (launch_rehearsal if rehearse else launch)(started)
 
 
 def _may_ask(arguments: Namespace) -> bool:

@@ -82,8 +82,14 @@ def test_states_are_told_apart(run: Run) -> None:
     assert liveness(run) == process.Liveness("lost", "The engine was killed after step 7.")
     write_state(run, boot_id="another")
     assert liveness(run) == process.Liveness("lost", "The machine restarted after step 7.")
-    write_state(run, host="another")
-    assert liveness(run).state == "elsewhere"
+    write_state(run, host="another", boot_id="another")
+    assert liveness(run) == process.Liveness("elsewhere", "Last seen at step 7 on another.")
+    write_state(run, host="another")  # a container of this machine, whose free lock counts here too
+    assert liveness(run).state == "lost"
+    write_state(run, memory_counter="/nowhere", memory_kills=0, machine_kills=-1)
+    assert liveness(run) == process.Liveness(
+        "lost", "The system ran out of memory (RAM) and killed the engine after step 7."
+    )
     child = hold(run)
     write_state(run, phase="training", mono=time.monotonic())
     assert liveness(run) == process.Liveness("running", "Training.", child.pid)

@@ -172,14 +172,19 @@ def test_runs_that_were_lost_are_started_again_but_not_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[str] = []
-    monkeypatch.setattr(recover, "launch", lambda lost, resume: started.append(lost.name))
-    states = {"lost": {"step": 5}, "hopeless": {"step": 5, "fruitless_starts": 3}, "done": {"stop_reason": "finished"}}
+    monkeypatch.setattr(recover, "launch", lambda lost, resume: started.append(lost.name) or 42)
+    states = {
+        "lost": {"step": 5, "start_step": 5, "fruitless_starts": 1},
+        "moved": {"step": 6, "start_step": 5, "fruitless_starts": 2},
+        "hopeless": {"step": 5, "start_step": 5, "fruitless_starts": 2},
+        "done": {"stop_reason": "finished"},
+    }
     for name, state in states.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "recipe.toml").write_text("")
         (tmp_path / name / "state.json").write_text(json.dumps(state))
-    outcomes = {found.name: problem for found, problem in recover.resume_lost(tmp_path)}
-    assert started == ["lost"]
+    outcomes = {one.run.name: one.error for one in recover.resume_lost(tmp_path)}
+    assert sorted(started) == ["lost", "moved"]
     assert outcomes["lost"] is None
     assert "3 engines in a row" in str(outcomes["hopeless"])
     assert "done" not in outcomes
