@@ -48,6 +48,17 @@ def test_a_run_is_made_and_started_and_named(
     assert "first is training" in out and f"tunewright attach {root / 'first'}" in out
 
 
+def test_rehearse_only_starts_the_rehearsal_and_nothing_else(
+    launched: list[Run], flags: list[str], root: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    rehearsed: list[Run] = []
+    monkeypatch.setattr("tui.verbs.train.launch_rehearsal", lambda run: rehearsed.append(run) or 4242)
+    assert cli.main(["train", *flags, "--name", "first", "--rehearse-only"]) == 0
+    assert [run.path for run in rehearsed] == [root / "first"] and launched == []
+    assert "first is rehearsing" in capsys.readouterr().out
+
+
 def test_json_is_one_document(launched: list[Run], flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", *flags, "--json", "--no-input"]) == 0
     document = json.loads(capsys.readouterr().out)

@@ -33,7 +33,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Answers]]:
 
     seen: list[Answers] = []
 
-    def start(answers: Answers, facts: Any) -> Run:
+    def start(answers: Answers, facts: Any, rehearse: bool = False) -> Run:
         seen.append(answers)
         return Run(Path("/runs/first"))
 
@@ -135,7 +135,7 @@ def test_the_recipe_can_be_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     answers = fakes.answers()
     answers.at = "review"
-    _, said = talk(answers, "2")
+    _, said = talk(answers, "3")
     assert (tmp_path / "recipe.toml").exists()
     assert "tunewright train" in said
 

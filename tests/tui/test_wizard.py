@@ -39,7 +39,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Answers]]:
     """Answers with which a run was started; nothing is really started."""
     seen: list[Answers] = []
 
-    def start(answers: Answers, facts: Any) -> None:
+    def start(answers: Answers, facts: Any, rehearse: bool = False) -> None:
         seen.append(answers)
         raise UserError("Stopped by the test.", "here", "Nothing.")
 
@@ -213,7 +213,7 @@ async def test_a_line_of_the_review_is_changed_and_the_review_comes_back() -> No
     app = app_with(answers)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
-        await press(pilot, "down", "down", "down", "enter")
+        await press(pilot, "down", "down", "down", "down", "enter")
         assert answers.at == "goal"
         await press(pilot, "down", "enter")
         assert answers.at == "review"
@@ -384,7 +384,7 @@ async def test_saving_the_recipe_says_how_to_start_it(tmp_path: Path, monkeypatc
     app = app_with(answers)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await settle(pilot)
-        await press(pilot, "down", "enter")
+        await press(pilot, "down", "down", "enter")
         assert (tmp_path / "recipe.toml").exists()
         assert answers.at == "review"
 

@@ -347,3 +347,21 @@ async def test_a_simulation_takes_the_estimates_place_and_an_earlier_page_asks_f
         assert "(simulation)" in text_of(app)
         assert "Simulated: needs 30.0 GiB" in text_of(app)
         assert "does not fit" in text_of(app)  # 30 of 23 GiB, where the estimate had said 8
+
+
+async def test_the_rehearsal_alone_is_a_line_of_the_review(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    def begin(answers: Answers, facts: Facts, rehearse: bool = False) -> None:
+        seen.append(rehearse)
+        raise UserError("Stopped by the test.", "here", "Nothing.")
+
+    monkeypatch.setattr(review, "start", begin)
+    monkeypatch.setattr(review_page, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr("engine.machine.packages._installed", lambda name: True)
+    app = app_with(at("review"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        assert "Rehearse only" in text_of(app)
+        await press(pilot, "down", "enter")
+    assert seen == [True]

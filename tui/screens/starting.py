@@ -22,12 +22,12 @@ def save_recipe(wizard: WizardScreen) -> None:
     wizard.notify(f"Saved. Start it with: tunewright train {path}", timeout=15, markup=False)
 
 
-async def start_run(wizard: WizardScreen) -> None:
+async def start_run(wizard: WizardScreen, rehearse: bool = False) -> None:
     """Make the run, start its engine and show its screen; what goes wrong stands on the page."""
     if not review.blocking(wizard.answers, wizard.lookups.facts):  # else nothing starts, and the page says why
         wizard.notify("Starting the run.", markup=False)
     try:
-        run = await in_thread(partial(review.start, wizard.answers.snapshot(), wizard.lookups.facts))
+        run = await in_thread(partial(review.start, wizard.answers.snapshot(), wizard.lookups.facts, rehearse))
     except UserError as error:
         if wizard.page is not None:
             wizard.page.show_problem(Problem.of(error))

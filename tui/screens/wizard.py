@@ -255,13 +255,14 @@ class WizardScreen(Screen[None]):
             if self.page is not None:
                 self.page.show_problem(Problem.of(error))
 
-    def on_review_page_start(self) -> None:
-        """Start the run and show it."""
+    def on_review_page_start(self, event: object) -> None:
+        """Start the run, or its rehearsal alone, and show it."""
         from tui.screens.starting import start_run
 
         if not self._starting:  # a second Enter must not start a second run
             self._starting = True
-            start(self, partial(self._start, start_run), "start")
+            rehearse = bool(getattr(event, "rehearse", False))
+            start(self, partial(self._start, partial(start_run, rehearse=rehearse)), "start")
 
     async def _start(self, start_run: Callable[[WizardScreen], Coroutine[None, None, None]]) -> None:
         try:

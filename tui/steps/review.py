@@ -19,7 +19,7 @@ from tui.steps.words import shown
 if TYPE_CHECKING:
     from engine.runs.store import Run
 
-START, SAVE = "start", "save"
+START, REHEARSE, SAVE = "start", "rehearse", "save"
 FLAGS = {"model.source": "--model", "data.source": "--data", "goal": "--goal", "method.name": "--method",
          "run.name": "--name", "run.directory": "--runs"}  # fmt: skip
 HELP = """\
@@ -27,6 +27,9 @@ This is everything that the run will do. Choose a line and press Enter to change
 
 Start writes the recipe and starts the run in the background. The run goes on when you close this program or lose the \
 connection. No more questions follow.
+
+Rehearse only makes the run, loads the model and measures its longest batch on this machine, then stops; going on with \
+the run trains it.
 
 The command does the same without a screen. Save only writes the recipe to a file that you can start later."""
 
@@ -119,9 +122,10 @@ def save(answers: Answers, facts: Facts, folder: Path) -> Path:
     return path
 
 
-def start(answers: Answers, facts: Facts) -> Run:
-    """Make the run and start its engine in the background; takes a second. Raises UserError for what blocks it."""
-    from engine.runs.process import launch
+def start(answers: Answers, facts: Facts, rehearse: bool = False) -> Run:
+    """Make the run and start its engine in the background; takes a second. With `rehearse` it stops before the first
+    step. Raises UserError for what blocks it."""
+    from engine.runs.process import launch, launch_rehearsal
     from engine.runs.store import create_run, runs_root
 
     problems = blocking(answers, facts)
@@ -131,7 +135,7 @@ def start(answers: Answers, facts: Facts) -> Run:
     finished = recipe(answers, facts)
     run = create_run(finished, runs_root(finished.run.directory))
     keep_plan(run, answers, facts)
-    launch(run)
+    (launch_rehearsal if rehearse else launch)(run)
     return run
 
 
@@ -149,9 +153,10 @@ def keep_plan(run: Run, answers: Answers, facts: Facts) -> None:
 
 
 def options(answers: Answers, facts: Facts) -> list[Option]:
-    """Start, save, or change a line."""
+    """Start, rehearse, save, or change a line."""
     found = [
         Option(START, "Start the run", "It goes on in the background, also without this window.", recommended=True),
+        Option(REHEARSE, "Rehearse only", "Load the model, measure the longest batch, and stop before the first step."),
         Option(SAVE, "Save the recipe only", "Write it to a file, to start it later or elsewhere."),
     ]
     return found + [Option(line.step, f"{line.title}: {line.text}", line.note) for line in lines(answers, facts)]

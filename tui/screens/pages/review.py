@@ -32,7 +32,11 @@ class ReviewPage(Page):
             super().__init__()
 
     class Start(Message):
-        """The run is to be started."""
+        """The run is to be started, or only rehearsed."""
+
+        def __init__(self, rehearse: bool = False) -> None:
+            self.rehearse = rehearse
+            super().__init__()
 
     class Save(Message):
         """Only the recipe is to be written."""
@@ -64,15 +68,17 @@ class ReviewPage(Page):
 
     def _offered(self, ready: bool) -> list[Option]:
         start = Option(step.START, "Start the run", "" if ready else "not possible yet, see above")
+        rehearse = Option(step.REHEARSE, "Rehearse only", "measure the longest batch, and stop before the first step")
         save = Option(step.SAVE, "Save the recipe only", "to start it later or elsewhere")
+        actions = [start, rehearse, save] if ready else [start, save]
         lines = step.lines(self.answers, self.facts)
-        return [start, save, *(Option(one.step, f"{one.title:<9}", one.text, one.note, False if one.note else None)
-                               for one in lines)]  # fmt: skip
+        return actions + [Option(one.step, f"{one.title:<9}", one.text, one.note, False if one.note else None)
+                          for one in lines]  # fmt: skip
 
     def take(self, value: str) -> None:
-        if value == step.START:
+        if value in (step.START, step.REHEARSE):
             if time.monotonic() - self._opened >= SETTLE_SECONDS:
-                self.post_message(self.Start())
+                self.post_message(self.Start(value == step.REHEARSE))
         elif value == step.SAVE:
             self.post_message(self.Save())
         else:
