@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 PLAN_FILE = "plan.json"
 
 
-def write_plan(folder: Path, method: MethodPlan) -> None:
+def write_plan(folder: Path, method: MethodPlan, goal: str = "") -> None:
     """Write the plan of the method that a run was started with: memory (estimate and, when there was one, simulation),
-    RAM, disk and time. Raises OSError."""
-    write_atomic(folder / PLAN_FILE, json.dumps(method.as_dict(), indent=1))
+    RAM, disk and time; and the goal, which is no key of a recipe. Raises OSError."""
+    write_atomic(folder / PLAN_FILE, json.dumps({"goal": goal, **method.as_dict()}, indent=1))
 
 
 def read_plan(folder: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from textual.screen import Screen
 
+from engine.plan.record import write_plan
 from engine.recipe import Answer, Recipe
 from engine.runs.process import Liveness
 from engine.runs.store import Run, create_run, runs_root
@@ -16,6 +17,7 @@ from tests.tui.test_wizard import press, settle, text_of
 from tui.answers import Answers, answers_path
 from tui.app import TunewrightApp
 from tui.screens import lookups, run_list
+from tui.screens.compare import CompareScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.home import HomeScreen
 from tui.screens.wizard import WizardScreen
@@ -212,3 +214,31 @@ async def test_no_size_breaks_it(size: tuple[int, int], monkeypatch: pytest.Monk
         await press(pilot, "end", "question_mark", "escape", "d", "escape")
         found: Screen[Any] = app.screen
         assert isinstance(found, HomeScreen)
+
+
+async def test_a_clone_keeps_the_goal_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run("kept", "finished", monkeypatch)
+    write_plan(run.path, fakes.method_plan("lora", 4), "classification")
+    app = TunewrightApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "end", "l")
+        assert isinstance(app.screen, WizardScreen)
+        assert app.screen.answers.text("goal") == "classification"
+        assert app.screen.answers.values["goal"].source == "previous"
+
+
+async def test_runs_are_compared_from_the_home_page_when_there_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run("one", "finished", monkeypatch).events_path.write_text("")
+    app = TunewrightApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "end", "c")
+        assert isinstance(app.screen, HomeScreen)
+    make_run("two", "finished", monkeypatch).events_path.write_text("")
+    app = TunewrightApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "end", "c")
+        assert isinstance(app.screen, CompareScreen)
+        assert len(app.screen.compared) == 2

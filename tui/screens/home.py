@@ -57,6 +57,8 @@ class HomeScreen(Screen[None]):
         Binding("x", "export", "Export", tooltip="Hand the result of the highlighted run on.", id="home.export"),
         Binding("r", "resume", "Resume", tooltip="Go on with the highlighted run from its last checkpoint.",
                 id="home.resume"),
+        Binding("c", "compare", "Compare", show=False, id="home.compare",
+                tooltip="Lay the loss of the highlighted run over that of the others."),
         Binding("l", "clone", "Clone", tooltip="Begin a new fine-tune with the answers of the highlighted run.",
                 id="home.clone"),
         Binding("d", "delete", "Delete", tooltip="Delete the highlighted run; you type its name first.",
@@ -192,9 +194,19 @@ class HomeScreen(Screen[None]):
         if (run := self._run()) is not None:
             self.tunewright.open_export(run)
 
+    def action_compare(self) -> None:
+        """Lay the highlighted run over the newest others."""
+        from tui.screens.compare import CompareScreen, neighbours
+
+        if (run := self._run()) is not None:
+            self.app.push_screen(CompareScreen(neighbours(run)))
+
     def action_clone(self) -> None:
-        """Begin with the answers of a run."""
+        """Begin with the answers of a run. The goal is no part of a recipe: it stands beside it, or is told from the
+        format of the data."""
+        from engine.plan.record import read_plan
         from tui.answers import from_recipe
+        from tui.steps.goal import TITLES, suggest_goal
 
         run = self._run()
         if run is None:
@@ -204,6 +216,11 @@ class HomeScreen(Screen[None]):
         except UserError as error:
             self._say(error)
             return
+        goal = str(read_plan(run.path).get("goal") or "")
+        if goal in TITLES:
+            answers.put("goal", goal, "previous", f"as in {run.name}")
+        else:
+            suggest_goal(answers, answers.text("data.format"))
         self.tunewright.open_wizard(answers)
 
     async def action_resume(self) -> None:
@@ -260,6 +277,8 @@ class HomeScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Actions on a run need a highlighted run that can take them."""
+        if action == "compare":
+            return self._line() is not None and len(self._lines or ()) > 1
         if action in ("chat", "export", "resume", "clone", "delete"):
             line = self._line()
             return line is not None and action in line.actions

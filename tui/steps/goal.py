@@ -65,6 +65,8 @@ GOALS = (
     Option("code", "Write code", "Completes or writes programs in your style."),
     Option("text", "Continue raw text", "Learns from plain text without questions and answers."),
 )
+GOAL_OF_FORMAT = {"classification": "classification", "messages": "chat", "sharegpt": "chat", "text": "text"}
+"""What data in this format most likely teaches; every other format is "instruction"."""
 TITLES = {option.value: option.title for option in GOALS}
 HELP = """\
 Fine-tuning changes how a model behaves. It is worth its effort in four cases: the model should know the language of a \
@@ -74,6 +76,13 @@ Facts that change every week are better kept outside the model (RAG). A quick im
 prompt. Both take less time and money.
 
 The use case decides how your data is read, how long the answers are, and how the result is measured."""
+
+
+def suggest_goal(answers: Answers, data_format: str) -> None:
+    """Answer the goal from the format of the data; without a format it stays open."""
+    if data_format and data_format != "auto":
+        goal = GOAL_OF_FORMAT.get(data_format, "instruction")
+        answers.put("goal", goal, "detected", f"told from the format of the data: {data_format}")
 
 
 def need(answers: Answers) -> Need | None:

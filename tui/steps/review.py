@@ -147,7 +147,7 @@ def keep_plan(run: Run, answers: Answers, facts: Facts) -> None:
     if plan is None:
         return
     try:
-        write_plan(run.path, plan)
+        write_plan(run.path, plan, answers.text("goal"))
     except OSError as error:
         raise UserError(f"The plan cannot be written: {error.strerror}.", str(run.path), "Make room there.") from error
 

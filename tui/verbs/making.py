@@ -8,7 +8,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from engine.errors import UserError
 from engine.recipe import Answer, Recipe
@@ -19,6 +19,7 @@ from tui.jobs import run_job
 from tui.steps import facts as looking
 from tui.steps import flow
 from tui.steps.facts import Facts, Found
+from tui.steps.goal import suggest_goal
 
 if TYPE_CHECKING:
     from engine.models.find import ModelFiles
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 FLAG_STEPS = {"goal": "goal", "model": "model", "data": "data", "method": "method"}
 """Flag -> step whose rules it has to pass."""
-GOAL_OF_FORMAT = {"classification": "classification", "messages": "chat", "sharegpt": "chat", "text": "text"}
-"""What data in this format most likely teaches; every other format is "instruction"."""
 
 
 def answers_of(arguments: Namespace, before: Mapping[str, Answer] | None = None) -> Answers:
@@ -75,7 +74,8 @@ def look_up(answers: Answers, find: Callable[[Answers], ModelFiles] = looking.lo
     if answers.text("data.source"):
         request = looking.data_request(answers, facts)
         _settle(facts.data, looking.data_question(answers, facts), lambda: run_job("data", request))
-        _suggest_goal(answers, facts.data.value or {})
+        if not answers.text("goal"):
+            suggest_goal(answers, str((facts.data.value or {}).get("format", "")))
     if facts.model.value is not None:
         _settle(facts.plan, looking.plan_question(answers, facts), lambda: looking.make_plan(answers, facts))
     return facts
@@ -84,13 +84,6 @@ def look_up(answers: Answers, find: Callable[[Answers], ModelFiles] = looking.lo
 def _settle(found: Found[T], question: object, look: Callable[[], T]) -> None:
     found.ask(question)
     found.settle(question, look())
-
-
-def _suggest_goal(answers: Answers, data: Mapping[str, Any]) -> None:
-    if not answers.text("goal"):
-        name = str(data.get("format", ""))
-        goal = GOAL_OF_FORMAT.get(name, "instruction")
-        answers.put("goal", goal, "detected", f"told from the format of the data: {name or 'unknown'}")
 
 
 def recipe_of(arguments: Namespace) -> tuple[Recipe, Answers, Facts]:
