@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--size", default="120x40")
     parser.add_argument("--no-color", action="store_true")
     parser.add_argument("script", nargs="*", help="a command, then its steps; by default the demo")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     columns, rows = map(int, arguments.size.split("x"))
     command, *steps = arguments.script or ["tunewright demo", *demo_steps()]
     words = shlex.split(command)

@@ -36,6 +36,11 @@ class GlyphSet:
         return 1 << (self.across * y + x)
 
     @property
+    def sparse(self) -> int:
+        """Every second dot, as on a chessboard: a shade, for a band that no colour can tell from the line over it."""
+        return sum(self.bit(x, y) for y in range(self.down) for x in range(self.across) if (x + y) % 2 == 0)
+
+    @property
     def translation(self) -> Mapping[int, str]:
         """For `str.translate`: from bits as a character code to the sign."""
         return dict(enumerate(self.table))

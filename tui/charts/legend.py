@@ -20,12 +20,14 @@ def legend(
     marks: Sequence[Marks],
     signs: Mapping[str, str],
     extra: Sequence[str],
+    sparse_look: str = "",
 ) -> list[Run]:
     """The name, each trace with its newest value, each kind of mark, the signs on the axis, and further remarks."""
+    band = glyphs.table[glyphs.sparse] if sparse_look == "raw" else glyphs.band_key
     runs: list[Run] = [(f" {title}  ", "title")]
     for trace in traces:
         newest = f" {digits(trace.series.ys[-1])}" if len(trace.series) else ""
-        runs.append((glyphs.band_key if trace.look == "raw" else glyphs.line_key, trace.look))
+        runs.append((band if trace.look == "raw" else glyphs.line_key, trace.look))
         runs.append((f" {trace.label}{newest}  " if trace.label else f"{newest}  ", "axis"))
     for kind in marks:
         if kind.points and kind.label:

@@ -6,6 +6,7 @@ Textual sends every dirty region again whether it changed or not, so a chart tha
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,7 @@ class LineChart(Widget):
         self.compact = compact
         self.labels: Labels | None = None  # of the x axis, where they are not round values of x
         self.plot = Plot(glyphs)
+        self.plot.sparse_look = "raw" if "NO_COLOR" in os.environ else ""
         self.window = Window()
         self.axis_marks: list[AxisMark] = []
         self.cursor: float | None = None
@@ -151,7 +153,9 @@ class LineChart(Widget):
         extra = [words for words, said in (("log scale", self.is_log), ("zoomed", self.window.zoomed)) if said]
         signs = {mark.label: mark.sign for mark in self.axis_marks} if self.size.width >= 100 else {}
         traces = self.plot.traces[:1] if self.compact else self.plot.traces
-        return legend(self.chart_title, self.plot.glyphs, traces, self.plot.marks, signs, extra)
+        return legend(
+            self.chart_title, self.plot.glyphs, traces, self.plot.marks, signs, extra, self.plot.sparse_look
+        )
 
     @property
     def is_log(self) -> bool:

@@ -47,6 +47,8 @@ class Plot:
         self.y_range: Range | None = None
         self.y_pinned: tuple[float, float] | None = None
         self.log = False
+        self.sparse_look = ""
+        """The look whose traces are drawn with every second dot, where no colour can tell them from the others."""
         self._drawn: tuple[object, ...] = ()
         self._bare: list[PlotRow] = []
 
@@ -96,9 +98,10 @@ class Plot:
                 part = trace.rows[number][start:]
                 if not any(part):
                     continue
+                kept = self.glyphs.sparse if trace.look == self.sparse_look else -1
                 for cell, bits in enumerate(part):
                     if bits:
-                        dots[cell] = bits
+                        dots[cell] = bits & kept or bits  # a dot that stands alone stays
                         owners[cell] = owner
             row.text = row.text[:start] + dots.decode("latin-1").translate(table)
             row.owners[start:] = owners

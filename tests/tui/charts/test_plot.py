@@ -175,3 +175,23 @@ def test_a_zoom_into_the_past_does_not_follow() -> None:
     assert window.bounds(900) == window.bounds(500)
     window.reset()
     assert window.bounds(500) == (0, 1_000)
+
+
+@pytest.mark.parametrize("glyphs", GLYPH_SETS.values(), ids=lambda glyphs: glyphs.name)
+def test_without_colour_the_band_is_a_shade_and_the_line_over_it_is_whole(glyphs: GlyphSet) -> None:
+    noisy = [float(x % 7) for x in range(400)]
+    plain, sparse = plot_of(noisy, glyphs=glyphs), plot_of(noisy, glyphs=glyphs)
+    sparse.sparse_look = "raw"
+    for plot in (plain, sparse):
+        plot.draw(20, 6, 0, 399)
+    inner = glyphs.table[glyphs.sparse]
+    assert any(inner in row for row in texts(sparse)) and not any(inner in row for row in texts(plain))
+    assert [bytes(row.owners) for row in sparse.rows] == [bytes(row.owners) for row in plain.rows]
+    line = plot_of([3.0] * 400, glyphs=glyphs)
+    line.draw(20, 6, 0, 399)
+    before = texts(line)
+    line.sparse_look = "raw"
+    line._drawn = ()
+    line.draw(20, 6, 0, 399)
+    assert all(sign != " " for row, old in zip(texts(line), before, strict=True) for sign, was in
+               zip(row, old, strict=True) if was != " ")  # fmt: skip
