@@ -422,19 +422,31 @@ async def test_no_size_breaks_a_page(size: tuple[int, int]) -> None:
 async def test_random_keys_break_nothing(seed: int, started: list[Answers], tmp_path: Path,
                                          monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
+    await play_at_random(seed, 80, tmp_path)
+
+
+@pytest.mark.long
+async def test_ten_thousand_random_keys_break_nothing(started: list[Answers], tmp_path: Path,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for seed in range(100, 120):
+        await play_at_random(seed, 500, tmp_path)
+
+
+async def play_at_random(seed: int, moves: int, folder: Path) -> None:
     dice = random.Random(seed)
     keys = ["enter", "escape", "up", "down", "tab", "shift+tab", "home", "end", "pagedown", "c", "e", "r", "f",
             "x", "/", "question_mark", "backspace", "space", "left", *"1234567", "f1", "f2", "[", "é"]  # fmt: skip
-    answers = Answers(tmp_path / "answers.json")
+    answers = Answers(folder / "answers.json")
     app = app_with(answers)
     async with app.run_test(size=dice.choice(SIZES)) as pilot:
         await settle(pilot)
-        for count in range(80):
+        for count in range(moves):
             await pilot.press(dice.choice(keys))
             if count % 20 == 0:
                 await pilot.resize_terminal(dice.randint(1, 150), dice.randint(1, 50))
         await settle(pilot)
-    Answers.load(tmp_path / "answers.json")
+    Answers.load(folder / "answers.json")
 
 
 async def test_no_page_has_more_than_twenty_widgets() -> None:
