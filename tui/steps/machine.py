@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,13 @@ def notes(machine: Machine) -> list[str]:
     return found
 
 
+PRETENDED = ("pretend.vram_gb", "pretend.ram_gb", "pretend.gpus")
+PATTERN = re.compile(
+    r"(?:(?P<count>\d{1,3})\s*x\s*)?(?P<vram>\d{1,6}(?:\.\d+)?)"  # `24` or `2x24`
+    r"(?:[\s,/+]+(?P<ram>\d{1,7}(?:\.\d+)?))?"  # ` 64`
+)
+
+
 def options(answers: Answers, facts: Facts) -> list[Option]:
     """Plan for this machine, or for another."""
     pretending = answers.text("pretend.vram_gb") or answers.text("pretend.ram_gb")
@@ -100,18 +108,25 @@ def options(answers: Answers, facts: Facts) -> list[Option]:
 
 
 def apply(answers: Answers, facts: Facts, text: str) -> None:
-    """Take "this" machine, or the memory in GB of a GPU to pretend."""
+    """Take "this" machine, or one to pretend: `24`, with its RAM `24 64`, or with several GPUs `2x24 64`, in GB."""
     wanted = text.strip().lower()
     if wanted in ("", THIS):
-        answers.drop("pretend.vram_gb")
+        for key in PRETENDED:
+            answers.drop(key)
         return
-    try:
-        amount = float(wanted.removesuffix("gb"))
-    except ValueError:
-        raise UserError(f"{text!r} is not an amount of memory.", "GPU to pretend", "Give GB, such as 24.") from None
-    if not 0 <= amount <= 10_000:
-        raise UserError(f"{amount:g} GB is no GPU.", "GPU to pretend", "Give GB between 0 (none) and 10000.")
-    answers.put("pretend.vram_gb", f"{amount:g}", "you", "pretended, to plan before renting or buying")
+    found = PATTERN.fullmatch(wanted.replace("gb", "").strip())
+    if found is None:
+        fix = "Give GB, such as 24; 24 64 adds the RAM, 2x24 means two such GPUs."
+        raise UserError(f"{text!r} is not an amount of memory.", "GPU to pretend", fix)
+    count, vram, ram = found["count"] or "1", float(found["vram"]), found["ram"] or ""
+    if not 0 <= vram <= 10_000 or (ram and not 1 <= float(ram) <= 100_000) or not 1 <= int(count) <= 64:
+        fix = "A GPU has between 0 (none) and 10000 GB, a machine at least 1 GB of RAM and up to 64 GPUs."
+        raise UserError(f"{text!r} is no machine.", "GPU to pretend", fix)
+    for key, value in zip(PRETENDED, (f"{vram:g}", ram, count if count != "1" else ""), strict=True):
+        if value:
+            answers.put(key, value, "you", "pretended, to plan before renting or buying")
+        else:
+            answers.drop(key)
 
 
 def validate(answers: Answers, facts: Facts) -> list[Problem]:
@@ -138,9 +153,9 @@ STEP = Step(
     question="This is what your machine offers.",
     help=HELP,
     questions=(Question("pretend.vram_gb", "Which machine do you plan for?", options, apply,
-                        free="Another amount of GPU memory in GB"),),
+                        free="Another amount of GPU memory in GB, and after a blank of RAM"),),
     validate=validate,
     summary=summary,
     later=("method", "settings"),
-    keys=("pretend.vram_gb", "pretend.ram_gb"),
+    keys=PRETENDED,
 )  # fmt: skip

@@ -56,3 +56,21 @@ def test_pretending_is_stored_and_taken_back() -> None:
 def test_the_summary_names_the_gpu() -> None:
     assert machine.summary(Answers(), fakes.facts()).startswith("Example 4090, 23.0 GiB free")
     assert machine.summary(Answers(), Facts()) == "not looked at yet"
+
+
+@pytest.mark.parametrize(
+    ("text", "vram", "ram", "gpus"),
+    [("40", "40", "", ""), ("40 64", "40", "64", ""), ("2x24 128", "24", "128", "2"), ("0, 16", "0", "16", ""),
+     ("24GB / 64GB", "24", "64", ""), ("8 x 80", "80", "", "8")],
+)  # fmt: skip
+def test_ram_and_several_gpus_can_be_pretended_too(text: str, vram: str, ram: str, gpus: str) -> None:
+    answers = Answers()
+    answers.put("pretend.ram_gb", "999")
+    machine.apply(answers, Facts(), text)
+    assert [answers.text(key) for key in machine.PRETENDED] == [vram, ram, gpus]
+
+
+@pytest.mark.parametrize("text", ["24 0", "0x24", "99x24", "20000", "24 64 12", "nan", "-8", "1e3"])
+def test_what_is_no_machine_is_refused(text: str) -> None:
+    with pytest.raises(UserError):
+        machine.apply(Answers(), Facts(), text)

@@ -41,7 +41,7 @@ class MachinePage(Page):
             text = "Plan before you rent or buy: choose how much memory its GPU has."
             offered = [offered[0], Option(MORE, "Pretend another GPU", text)]
         else:
-            offered.append(Option(OTHER, "Pretend another amount", "Type any amount of GPU memory, or 0 for no GPU."))
+            offered.append(Option(OTHER, "Pretend another amount", "Type any amount of GPU memory (0 for no GPU), and of RAM."))
         self.choices.show(offered, self._highlight())
 
     def take(self, value: str) -> None:
@@ -60,7 +60,7 @@ class MachinePage(Page):
         from tui.widgets.field import Field
 
         if not self.query("#amount"):
-            label = "Memory of the GPU in GB, such as 40. 0 is a machine without one. Esc goes back."
+            label = "GB of the GPU, such as 40; 40 64 adds the RAM; 2x24 is two GPUs; 0 is none. Esc goes back."
             field = Field(label, id="amount")
             self.mount(field, before=self.choices)
             self.call_after_refresh(field.focus_text)
