@@ -18,7 +18,7 @@ from engine.recipe import Answer, Source
 from engine.recipe_keys import KEYS, Value
 
 VERSION = 1
-EXTRA_KEYS = ("goal", "need", "pretend.vram_gb", "pretend.ram_gb")
+EXTRA_KEYS = ("goal", "need", "pretend.vram_gb", "pretend.ram_gb", "pretend.gpus")
 """Answers that steer the wizard and are no part of a recipe."""
 
 

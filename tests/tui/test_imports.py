@@ -83,3 +83,12 @@ def _check_words(path: Path) -> None:
     lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
     found = {words[1].split(".")[0] for words in lines if len(words) > 1 and words[0] in {"import", "from"}}
     assert not found & HEAVY, path
+
+
+def test_the_app_leaves_ssl_for_those_who_need_it() -> None:
+    code = (
+        "import sys; from tui.verbs.terminal import prepare_textual; prepare_textual({}); import asyncio;"
+        "assert 'ssl' not in sys.modules; import ssl; ssl.create_default_context(); import tui.app;"
+        "import huggingface_hub"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)

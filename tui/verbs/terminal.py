@@ -36,6 +36,20 @@ def prepare_textual(environment: MutableMapping[str, str] = os.environ) -> None:
         environment.setdefault("TEXTUAL_ANIMATIONS", "none")
     if not _can_write_utf8():
         environment.setdefault("TUNEWRIGHT_GLYPHS", "ascii")
+    _import_asyncio_without_ssl()
+
+
+def _import_asyncio_without_ssl() -> None:
+    """Keep asyncio from importing ssl, which takes 10 ms of the first page: nothing here makes a secure connection
+    through asyncio. The Hub's library imports ssl itself, later and in a thread.
+    """
+    if "ssl" in sys.modules or "asyncio" in sys.modules:
+        return
+    sys.modules["ssl"] = None  # type: ignore[assignment]  # the import then fails, which asyncio is prepared for
+    try:
+        import asyncio  # noqa: F401
+    finally:
+        del sys.modules["ssl"]
 
 
 def _can_write_utf8() -> bool:
