@@ -415,6 +415,7 @@ async def test_no_size_breaks_a_page(size: tuple[int, int]) -> None:
         for number in range(1, 8):
             await pilot.press(str(number))
             assert answers.at == flow.ORDER[number - 1]
+            await pilot.press("pagedown", "pageup", "end", "home")
         await press(pilot, "c", "question_mark", "escape")
 
 
