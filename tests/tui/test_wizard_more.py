@@ -365,3 +365,15 @@ async def test_the_rehearsal_alone_is_a_line_of_the_review(monkeypatch: pytest.M
         assert "Rehearse only" in text_of(app)
         await press(pilot, "down", "enter")
     assert seen == [True]
+
+
+async def test_paging_the_palette_in_a_terminal_of_no_width_breaks_nothing() -> None:
+    app = app_with(at("method"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("f2")
+        await pilot.resize_terminal(1, 1)
+        await pilot.press("pagedown", "pageup", "down", "up", "a", "pagedown", "backspace", "pageup", "escape")
+        await pilot.resize_terminal(80, 24)
+        await settle(pilot)
+        assert "Method" in text_of(app)

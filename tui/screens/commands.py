@@ -64,6 +64,9 @@ def _change_keys(app: TunewrightApp, screen: Screen[Any]) -> None:
 
 def commands(app: TunewrightApp, screen: Screen[Any]) -> Iterable[SystemCommand]:
     """One entry per action of the screen, then what every screen can do."""
+    from tui.widgets.mends import mend_option_list
+
+    mend_option_list()  # the palette is such a list
     nodes = {entry.binding.description: entry.node for entry in screen.active_bindings.values()}
     for binding in active(screen):
         if binding.action in ("command_palette", "copy_or_leave"):

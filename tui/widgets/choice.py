@@ -16,6 +16,9 @@ from textual.widgets.option_list import Option as Entry
 from tui.steps.base import Option
 from tui.text import clean
 from tui.widgets.marks import mark
+from tui.widgets.mends import mend_option_list
+
+mend_option_list()
 
 PADDING = 4
 """Cells at the sides of a choice, as in app.tcss, and the scroll bar."""
@@ -104,16 +107,6 @@ class ChoiceList(OptionList):
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Textual 8.2.8 cannot wrap to a width of no cell, which a terminal of a few columns leaves."""
         return super().get_content_height(container, viewport, max(1, width))
-
-    def action_page_up(self) -> None:
-        """A page up; nothing while no line is laid out."""
-        if self._lines:
-            super().action_page_up()  # type: ignore[no-untyped-call]
-
-    def action_page_down(self) -> None:
-        """A page down; Textual 8.2.8 fails where no line is laid out, as in a terminal without a column for it."""
-        if self._lines:
-            super().action_page_down()  # type: ignore[no-untyped-call]
 
     def render_line(self, y: int) -> Strip:
         """A line with a sign before the highlighted choice, so that it is found without colours."""
