@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -11,6 +12,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 
 from tui.widgets.plain import Plain
+
+NARROWEST = 20
+"""Cells below which the words about a key are not wrapped any more."""
 
 
 class ExplainScreen(ModalScreen[None]):
@@ -25,15 +29,29 @@ class ExplainScreen(ModalScreen[None]):
         self._title, self._text, self._keys = title, text, keys
 
     def compose(self) -> ComposeResult:
-        pieces: list[tuple[str, str]] = [(self._title, "bold $text-accent"), (f"\n\n{self._text.strip()}\n", "")]
-        if self._keys:
-            width = max(len(key) for key, _ in self._keys)
-            pieces.append(("\nKeys here\n", "bold"))
-            for key, text in self._keys:
-                pieces += [(f"  {key:<{width}}", "bold $text-accent"), (f"  {text}\n", "")]
-        pieces.append(("\nEsc closes this.", "$text-muted"))
         with VerticalScroll(id="explain"):
-            yield Plain(Content.assemble(*pieces))
+            yield Plain(self._page(NARROWEST))
 
     def on_mount(self) -> None:
         self.query_one("#explain").focus()
+        self.call_after_refresh(self._wrap)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._wrap)
+
+    def _wrap(self) -> None:
+        """The words about a key are wrapped here, since the text itself would go on below the keys."""
+        if self.is_mounted:
+            self.query_one(Plain).put(self._page(self.query_one(Plain).content_size.width))
+
+    def _page(self, width: int) -> Content:
+        pieces: list[tuple[str, str]] = [(self._title, "bold $text-accent"), (f"\n\n{self._text.strip()}\n", "")]
+        if self._keys:
+            column = max(len(key) for key, _ in self._keys)
+            pieces.append(("\nKeys here\n", "bold"))
+            for key, text in self._keys:
+                lines = wrap(text, max(NARROWEST, width - column - 4))
+                words = f"\n{' ' * (column + 4)}".join(lines)
+                pieces += [(f"  {key:<{column}}", "bold $text-accent"), (f"  {words}\n", "")]
+        pieces.append(("\nEsc closes this.", "$text-muted"))
+        return Content.assemble(*pieces)

@@ -11,7 +11,9 @@ from tui.widgets.plain import Plain
 
 KEY_NAMES = {"escape": "Esc", "enter": "Enter", "question_mark": "?", "slash": "/", "space": "Space", "tab": "Tab",
              "up": "Up", "down": "Down", "left": "Left", "right": "Right", "pageup": "PgUp", "pagedown": "PgDn",
-             "delete": "Del", "backspace": "Backspace", "home": "Home", "end": "End"}  # fmt: skip
+             "delete": "Del", "backspace": "Backspace", "home": "Home", "end": "End", "plus": "+", "minus": "-",
+             "equals_sign": "=", "left_square_bracket": "[", "right_square_bracket": "]", "comma": ",",
+             "full_stop": "."}  # fmt: skip
 
 
 def key_name(key: str) -> str:
