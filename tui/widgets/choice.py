@@ -8,7 +8,7 @@ from textwrap import wrap
 from rich.segment import Segment
 from textual.binding import Binding
 from textual.content import Content
-from textual.geometry import Offset, Size
+from textual.geometry import Offset
 from textual.strip import Strip
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option as Entry
@@ -103,10 +103,6 @@ class ChoiceList(OptionList):
             lines = [number for number, (index, _) in enumerate(self._lines) if index == self.highlighted]
             top = (lines[0] if lines else 0) - self.scroll_offset.y
             self.app.cursor_position = self.content_region.offset + Offset(0, max(0, top))
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Textual 8.2.8 cannot wrap to a width of no cell, which a terminal of a few columns leaves."""
-        return super().get_content_height(container, viewport, max(1, width))
 
     def render_line(self, y: int) -> Strip:
         """A line with a sign before the highlighted choice, so that it is found without colours."""

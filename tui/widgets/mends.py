@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from textual.geometry import Size
 from textual.widgets import OptionList
 
 
 def mend_option_list() -> None:
-    """A page up or down where no line is laid out, as in a terminal without a column for it, does nothing.
+    """A list in a terminal without a column for it is as high as one of one column, and pages nowhere.
 
-    Textual looks the line of the highlight up and fails. Its command palette is such a list too, so a subclass of ours
-    would not do. Calling this twice does no harm.
+    Textual wraps to a width of no cell and looks up lines that were never laid out, and fails at both. Its command
+    palette is such a list too, so a subclass of ours would not do. Calling this twice does no harm.
     """
-    original = OptionList._move_page
-    if getattr(original, "mended", False):
+    move_page, get_content_height = OptionList._move_page, OptionList.get_content_height
+    if getattr(move_page, "mended", False):
         return
 
-    def move_page(self: OptionList, direction: Any) -> None:
+    def safe_page(self: OptionList, direction: Any) -> None:
         if self._lines:
-            original(self, direction)
+            move_page(self, direction)
 
-    move_page.mended = True  # type: ignore[attr-defined]
-    OptionList._move_page = move_page  # type: ignore[method-assign]
+    def safe_height(self: OptionList, container: Size, viewport: Size, width: int) -> int:
+        return get_content_height(self, container, viewport, max(1, width))
+
+    safe_page.mended = True  # type: ignore[attr-defined]
+    OptionList._move_page = safe_page  # type: ignore[method-assign]
+    OptionList.get_content_height = safe_height  # type: ignore[method-assign]

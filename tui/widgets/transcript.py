@@ -65,6 +65,11 @@ class Transcript(Vertical):
             self.scroll.scroll_end(animate=False)
         self._growing = None
 
+    def call(self, title: str) -> None:
+        """Say who answers here from now on."""
+        self.title = title
+        self.query_one(".title", Static).update(title)
+
     def clear(self) -> None:
         """Forget the conversation."""
         self.answer = self._painted = ""
