@@ -28,7 +28,7 @@ def decide(here: Surroundings, now: float | None = None) -> Detachment:
         return _in_job(here, time.time() if now is None else now)
     if here.container:
         what = f"This is a container ({here.container}): the run ends when the container's first process ends."
-        fix = "If tunewright is that process, add --follow: it then stays until the run has ended."
+        fix = "Where tunewright is that process, `tunewright train ... --follow` stays until the run has ended."
         return Detachment("session", False, what, fix)
     if not here.unit:
         return Detachment("session", True, "Nothing here ends programs at logout.")

@@ -377,3 +377,12 @@ async def test_paging_the_palette_in_a_terminal_of_no_width_breaks_nothing() -> 
         await pilot.resize_terminal(80, 24)
         await settle(pilot)
         assert "Method" in text_of(app)
+
+
+async def test_what_a_logout_would_end_is_said_before_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(review, "logout_words", lambda: "This system ends your programs when you log out.")
+    monkeypatch.setattr("engine.machine.packages._installed", lambda name: True)
+    app = app_with(at("review"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        assert "ends your programs when you log out" in text_of(app)

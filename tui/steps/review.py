@@ -139,6 +139,14 @@ def start(answers: Answers, facts: Facts, rehearse: bool = False) -> Run:
     return run
 
 
+def logout_words() -> str:
+    """What ends a run here although nobody stops it; "" where nothing does. Takes up to a second."""
+    from engine.runs.detach import detachment
+
+    found = detachment()
+    return "" if found.outlives else f"{found.sentence} {found.fix}".strip()
+
+
 def keep_plan(run: Run, answers: Answers, facts: Facts) -> None:
     """Keep what was planned in the run's folder, beside what the run will measure."""
     from engine.plan.record import write_plan

@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.message import Message
 
+from tui.screens.background import in_thread, start
 from tui.screens.pages.base import Page
 from tui.steps import review as step
 from tui.steps.base import Option
@@ -43,7 +44,17 @@ class ReviewPage(Page):
 
     def compose_body(self) -> ComposeResult:
         self._opened = time.monotonic()
+        self._logout = ""
         yield Plain("", id="state")
+
+    def prepare(self) -> None:
+        start(self.screen, self._look_at_logout, "logout")
+
+    async def _look_at_logout(self) -> None:
+        """Whether the run goes on after a logout is known before the start; asking the system takes a moment."""
+        self._logout = await in_thread(step.logout_words)
+        if self._logout and self.ready:
+            self.show_facts()
 
     def compose(self) -> ComposeResult:
         yield from super().compose()
@@ -57,9 +68,10 @@ class ReviewPage(Page):
         if blocking:
             name, problem = blocking[0]
             text = f"{problem.what} {problem.fix}"
-        self.query_one("#state", Plain).put(
-            Content.assemble((clean(text), "$text-muted" if ready else "$text-warning"))
-        )
+        pieces = [(clean(text), "$text-muted" if ready else "$text-warning")]
+        if ready and self._logout:
+            pieces.append((f"\n{clean(self._logout)}", "$text-warning"))
+        self.query_one("#state", Plain).put(Content.assemble(*pieces))
         self.choices.show(self._offered(ready), self.choices.value)
         command = clean(step.command(self.answers, self.facts))
         self.query_one("#command", Plain).put(
