@@ -372,8 +372,10 @@ async def test_paging_the_palette_in_a_terminal_of_no_width_breaks_nothing() -> 
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await pilot.press("f2")
-        await pilot.resize_terminal(1, 1)
-        await pilot.press("pagedown", "pageup", "down", "up", "a", "pagedown", "backspace", "pageup", "escape")
+        for columns in range(1, 8):
+            await pilot.resize_terminal(columns, 1 + columns % 3)
+            await pilot.press("pagedown", "pageup", "down", "up", "a", "pagedown", "backspace", "pageup")
+        await pilot.press("escape")
         await pilot.resize_terminal(80, 24)
         await settle(pilot)
         assert "Method" in text_of(app)

@@ -23,7 +23,8 @@ def mend_option_list() -> None:
             move_page(self, direction)
 
     def safe_height(self: OptionList, container: Size, viewport: Size, width: int) -> int:
-        return get_content_height(self, container, viewport, max(1, width))
+        sides = self.get_component_styles("option-list--option").padding.width
+        return get_content_height(self, container, viewport, max(1 + sides, width))
 
     safe_page.mended = True  # type: ignore[attr-defined]
     OptionList._move_page = safe_page  # type: ignore[method-assign]
