@@ -27,9 +27,12 @@ READ_BYTES = 65_536
 
 JOBS: dict[str, str] = {
     "data": "engine.data.inspect:inspect_data",
+    "rows": "engine.data.row_view:serve_rows",
     "chat": "engine.use.chat:job",
     "evaluate": "engine.use.evaluate:job",
     "export": "engine.use.export:job",
+    "leaving": "engine.use.leaving:job",
+    "adapters": "engine.use.adapters:job",
     "simulate": "engine.plan.simulate:simulate_job",
 }
 """Name -> "module:function"; a module is imported only when its job is asked for."""

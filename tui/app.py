@@ -123,6 +123,12 @@ class TunewrightApp(App[str]):
 
         self.push_screen(ExportScreen(run))
 
+    def open_evaluation(self, run: Run) -> None:
+        """What the result of a run is worth on held-out rows."""
+        from tui.screens.evaluation import EvaluationScreen
+
+        self.push_screen(EvaluationScreen(run))
+
     def open_home(self) -> None:
         """Show the home page, whatever is open."""
         from tui.screens.home import HomeScreen

@@ -11,6 +11,7 @@ from engine.data.conversations import order_problems
 from engine.data.dataset import Dataset, count_kinds
 from engine.data.examples import Example
 from engine.data.json_values import JsonError, parse_json
+from engine.data.labelled_lines import labels_of
 from engine.data.prepare import BLOCKING_SHARE, row_key
 from engine.data.rows import snippet
 
@@ -51,6 +52,20 @@ def check_reading(dataset: Dataset) -> list[Finding]:
         found.append(_rows_lost("unreadable", dataset.report.bad_row_count, total, first.where, first.reason))
     for kind, number, skipped in count_kinds(dataset.skipped, dataset.skipped_counts):
         found.append(_rows_lost(kind, number, total, skipped.where, skipped.reason))
+    return [*found, *check_types(dataset)]
+
+
+def check_types(dataset: Dataset) -> list[Finding]:
+    """Columns that hold another kind of value further down in the file."""
+    used = set(dataset.detected.map.values())
+    found: list[Finding] = []
+    for change in dataset.types.of(dataset.detected.columns):
+        column = snippet(change.column, 40)
+        what = f'The column "{column}" begins with {change.before} and holds {change.after} from here on'
+        fix = "It is used as it stands. Check that both are meant." if change.column in used else "It is not used."
+        severity: Severity = "warn" if change.column in used else "note"
+        others = f"{what} ({_rows(change.rows)} of another kind)."
+        found.append(Finding("type changes", severity, change.rows, others, change.where, fix))
     return found
 
 
@@ -79,6 +94,7 @@ def check_examples(dataset: Dataset) -> list[Finding]:
         *check_order(examples),
         *check_labels(dataset.labels if dataset.format == "classification" else Counter()),
         *check_json_answers(examples),
+        *check_labelled_lines(examples if dataset.format == "text" else ()),
     ]
     return [finding for finding in found if finding.count]
 
@@ -116,6 +132,18 @@ def check_amount(rows: int, format_name: str) -> list[Finding]:
             )
         ]
     return []
+
+
+def check_labelled_lines(examples: Sequence[Example]) -> list[Finding]:
+    """Texts whose lines look like `LABEL text`. Only said, since nothing in the file names a class."""
+    labels = labels_of([example.expected for example in examples])
+    if not labels:
+        return []
+    names = ", ".join(f"{snippet(label, 20)} {rows}" for label, rows in labels.most_common(4))
+    what = f"Every line begins with one of {len(labels)} words, as a class does ({names}); it is read as plain text."
+    fix = "If these are classes, read it as text and label."
+    remedy = {"data.format": "classification"}
+    return [Finding("labelled lines", "warn", labels.total(), what, examples[0].where, fix, remedy)]
 
 
 def check_duplicates(examples: Sequence[Example]) -> list[Finding]:

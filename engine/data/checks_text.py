@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from engine.data.checks import Finding
+from engine.data.checks_similar import check_similar
 from engine.data.examples import Example
 from engine.data.rows import snippet
 
@@ -61,7 +62,7 @@ def check_texts(examples: Sequence[Example]) -> list[Finding]:
     """All findings on the wording of rows."""
     return [
         *_patterns(examples),
-        *_near_duplicates(examples),
+        *check_similar(examples),
         *_two_answers(examples),
         *_scripts(examples),
         *_composed(examples),
@@ -94,34 +95,6 @@ def _first_hit(example: Example, pattern: re.Pattern[str], needles: tuple[str, .
     return ""
 
 
-_NOT_A_WORD = re.compile(r"[\W_]+")
-_ASCII_MARKS = {code: None for code in range(128) if not chr(code).isalnum()}
-
-
-def _bare(text: str) -> str:
-    """A text without case, punctuation and spaces."""
-    if text.isascii():
-        return text.lower().translate(_ASCII_MARKS)
-    return _NOT_A_WORD.sub("", unicodedata.normalize("NFKC", text).casefold())
-
-
-def _near_duplicates(examples: Sequence[Example]) -> Iterator[Finding]:
-    """Rows that differ from an earlier one only in case, punctuation and spaces."""
-    exact: set[str] = set()
-    bare: set[str] = set()
-    twins: list[Example] = []
-    for example in examples:
-        whole = "\0".join(_texts(example))
-        key = _bare(whole)
-        if key in bare and whole not in exact and key:
-            twins.append(example)
-        bare.add(key)
-        exact.add(whole)
-    if twins:
-        what = f"{len(twins)} rows differ from an earlier row only in case, punctuation or spaces."
-        yield Finding("near duplicates", "note", len(twins), what, twins[0].where, "Remove them if they are not meant.")
-
-
 def _two_answers(examples: Sequence[Example]) -> Iterator[Finding]:
     """The same question with different answers: right for style, wrong for facts and labels."""
     answers: dict[tuple[str, ...], set[str]] = defaultdict(set)
@@ -135,7 +108,8 @@ def _two_answers(examples: Sequence[Example]) -> Iterator[Finding]:
         answers[key].add(example.expected)
     if again:
         labelled = any(example.label for example in again)
-        what = f"{len(again)} rows answer a question of an earlier row differently."
+        rows = "1 row answers" if len(again) == 1 else f"{len(again)} rows answer"
+        what = f"{rows} a question of an earlier row differently."
         fix = "For labels and facts keep one answer; for style several are fine."
         yield Finding("different answers", "warn" if labelled else "note", len(again), what, again[0].where, fix)
 

@@ -26,10 +26,11 @@ def check_refused(refused: Sequence[tuple[Example, RowProblem]], total: int) -> 
 
 
 def check_tokens(
-    facts: Sequence[TokenFacts], lengths: Lengths, sequence_length: int | None, is_text: bool
+    facts: Sequence[TokenFacts], lengths: Lengths, sequence_length: int | None, is_text: bool, most: int = 0
 ) -> list[Finding]:
-    """Findings over whole rows; `sequence_length` None means the suggested length."""
-    limit = sequence_length or lengths.suggested
+    """Findings over whole rows; `sequence_length` None means the suggested length. `most` is how many tokens the model
+    can read, 0 where that is not known."""
+    limit = sequence_length or min(lengths.suggested, most or lengths.suggested)
     found = [
         *_nothing_trained(facts, limit, is_text),
         *_never_ends(facts),
@@ -37,7 +38,7 @@ def check_tokens(
         *_lost(facts),
         *_specials(facts),
     ]
-    return found if is_text else [*found, *_cut(facts, limit, lengths)]
+    return found if is_text else [*found, *_cut(facts, limit, lengths, most)]
 
 
 def _rows(number: int) -> str:
@@ -59,7 +60,7 @@ def _nothing_trained(facts: Sequence[TokenFacts], limit: int, is_text: bool) -> 
     ]
 
 
-def _cut(facts: Sequence[TokenFacts], limit: int, lengths: Lengths) -> list[Finding]:
+def _cut(facts: Sequence[TokenFacts], limit: int, lengths: Lengths, most: int) -> list[Finding]:
     cut = [row for row in facts if row.tokens > limit]
     if not cut:
         return []
@@ -69,8 +70,10 @@ def _cut(facts: Sequence[TokenFacts], limit: int, lengths: Lengths) -> list[Find
         f"{len(cut)} rows ({share}) are longer than {limit} tokens; {len(answers)} of them lose the end of an answer."
     )
     severity: Severity = "warn" if len(answers) > 0.01 * len(facts) else "note"
-    remedy = {"training.sequence_length": -(-lengths.longest // 64) * 64}
-    fix = f"The longest row has {lengths.longest} tokens."
+    enough = -(-lengths.longest // 64) * 64
+    wanted = min(enough, most or enough)
+    remedy = {"training.sequence_length": wanted} if wanted > limit else {}
+    fix = f"The longest row has {lengths.longest} tokens" + (f"; the model reads {most}." if enough > wanted else ".")
     return [Finding("cut", severity, len(cut), what, (answers or cut)[0].example.where, fix, remedy)]
 
 

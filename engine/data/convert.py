@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.data.conversations import tools_from, turns_from_list
 from engine.data.examples import Example, RowProblem, Turn
+from engine.data.labelled_lines import split_label
 from engine.data.rows import Row, as_text, snippet
 
 
@@ -34,14 +35,13 @@ def _value(row: Row, columns: Mapping[str, str], role: str) -> Any:
 
 def _text(row: Row, columns: Mapping[str, str], role: str, may_be_empty: bool = False) -> str:
     value = _value(row, columns, role)
-    column = snippet(columns.get(role, role), 40)
     if value is None:
         if may_be_empty:
             return ""
-        raise RowProblem("null", f'"{column}" is null.')
-    text = as_text(value)
+        raise RowProblem("null", f'"{snippet(columns.get(role, role), 40)}" is null.')
+    text = value if isinstance(value, str) else as_text(value)
     if not text.strip() and not may_be_empty:
-        raise RowProblem("empty", f'"{column}" is empty.')
+        raise RowProblem("empty", f'"{snippet(columns.get(role, role), 40)}" is empty.')
     return text
 
 
@@ -102,6 +102,11 @@ def _input_output(row: Row, columns: Mapping[str, str]) -> Example:
 
 
 def _classification(row: Row, columns: Mapping[str, str]) -> Example:
+    if columns.get("label") == columns.get("text"):
+        label, text = split_label(_text(row, columns, "text"))
+        if not label:
+            raise RowProblem("no label", "The line does not begin with a label and a text.")
+        return _pair(row, columns, text, label, label)
     label = _text(row, columns, "label")
     return _pair(row, columns, _text(row, columns, "text"), label, label)
 

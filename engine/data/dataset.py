@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
+from engine.data.column_types import ColumnTypes
 from engine.data.convert import FORMATS, to_example
 from engine.data.detect import DetectedFormat, detect_format
 from engine.data.examples import Example, RowProblem
+from engine.data.labelled_lines import labels_of
 from engine.data.rows import ReadOptions, ReadReport, Row, snippet
 from engine.data.sampling import Sampler
 from engine.data.sources import open_rows
@@ -34,7 +36,7 @@ class Dataset:
 
     `skipped` lists faulty rows (the first ten thousand when only a sample is kept, all else; `skipped_counts` counts
     all). `left_out` counts rows that are left out on purpose: answers that the data itself calls bad. `labels` counts
-    classes.
+    classes, `types` the kinds of value in each column.
     """
 
     source: str
@@ -48,6 +50,7 @@ class Dataset:
     rows: int = 0
     complete: bool = True
     report: ReadReport = field(default_factory=ReadReport)
+    types: ColumnTypes = field(default_factory=ColumnTypes)
 
     @property
     def format(self) -> str:
@@ -94,6 +97,7 @@ KEPT_SKIPPED = 10_000
 
 
 def _take(dataset: Dataset, row: Row, sampler: Sampler) -> None:
+    dataset.types.see(row)
     try:
         example = to_example(row, dataset.detected.name, dataset.detected.map)
     except RowProblem as problem:
@@ -126,9 +130,17 @@ def choose_format(sample: list[Row], format_name: str, columns: Mapping[str, str
         raise UserError(f"There is no format called {snippet(name, 40)}.", source, f"Use one of: {', '.join(FORMATS)}.")
     chosen = detected.map if name == detected.name else _by_role_names(name, detected.columns)
     merged = {role: column for role, column in {**chosen, **columns}.items() if column}
+    if name == "classification" and "label" not in merged and _begins_with_label(sample, merged.get("text", "")):
+        merged["label"] = merged["text"]  # the first word of the column is the class
     _check_map(name, merged, detected, source)
     reason = "You said so." if name != detected.name or columns else detected.reason
     return DetectedFormat(name, merged, 1.0, reason, detected.columns, detected.schemas)
+
+
+def _begins_with_label(sample: Iterable[Row], column: str) -> bool:
+    lines = [row.fields.get(column) for row in sample]
+    # the file may be sorted by class, so that its first rows have only one
+    return bool(labels_of([line for line in lines if isinstance(line, str)], fewest=1))
 
 
 def _format_for(columns: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import importlib
+import unicodedata
 from pathlib import Path
 
 from engine.data.rows import ReadOptions, ReadReport, snippet
@@ -82,7 +83,13 @@ def suggest_encoding(raw: bytes) -> tuple[str, str]:
     return codec, snippet(around.decode(codec, "replace"))
 
 
+_FEWEST_BYTES = 4
+"""With fewer bytes that are not ASCII every code page looks equally likely; the western one is then the usual case."""
+
+
 def _detected(raw: bytes) -> str:
+    if sum(byte > 0x7F for byte in raw[:65536]) < _FEWEST_BYTES:
+        return _western(raw)
     try:
         from_bytes = importlib.import_module("charset_normalizer").from_bytes
     except ImportError:
@@ -91,8 +98,16 @@ def _detected(raw: bytes) -> str:
     best = from_bytes(sample).best()
     if best is None or best.encoding in {"ascii", "utf_8"}:
         return _western(raw)
-    western = _western(raw)  # code pages that read these bytes alike are told apart by how common they are
-    return western if sample.decode(western, "replace") == str(best) else str(best.encoding)
+    western = sample.decode(_western(raw), "replace")
+    # Latin code pages read each other's letters as other letters: the usual one is taken unless it gives fewer letters
+    is_latin = _letters(str(best), latin_only=True) == _letters(str(best))
+    return _western(raw) if is_latin and _letters(western) >= _letters(str(best)) else str(best.encoding)
+
+
+def _letters(text: str, latin_only: bool = False) -> int:
+    """How many letters beyond ASCII there are; with `latin_only` those of the Latin script."""
+    letters = (letter for letter in text if letter > "\x7f" and letter.isalpha())
+    return sum(not latin_only or unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
 
 
 def _western(raw: bytes) -> str:

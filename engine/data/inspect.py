@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from engine.data.checks import Finding, check_examples, check_reading, worst
+from engine.data.checks_similar import check_leaks
 from engine.data.checks_text import check_texts
 from engine.data.checks_tokens import check_refused, check_tokens
 from engine.data.convert import FORMATS
-from engine.data.dataset import Dataset, count_kinds, load_dataset
+from engine.data.dataset import SAMPLE_ROWS, Dataset, choose_format, count_kinds, load_dataset
 from engine.data.detect import detect_format
-from engine.data.examples import Example, RowProblem
+from engine.data.early import early_examples, first_rows
+from engine.data.examples import Example
 from engine.data.lengths import Lengths, measure_lengths
 from engine.data.limits import limit_this_process
-from engine.data.render import Rendered, Renderer, writes_date
-from engine.data.rows import ReadOptions, ReadReport
+from engine.data.preview import bare_preview, preview
+from engine.data.render import Renderer, writes_date
+from engine.data.rows import ReadOptions, ReadReport, Row
 from engine.data.sources import open_rows
 from engine.data.split import suggested_held_out
 from engine.data.summary import DataSummary
@@ -28,7 +32,6 @@ __all__ = ["DataSummary", "inspect_data"]
 PREVIEWS = 10
 KEPT_ROWS = 100_000
 """Rows whose texts and tokens are looked at; beyond it a sample stands for all, and the lengths say so."""
-_LONGEST_PREVIEW = 8000
 Emit = Callable[[dict[str, Any]], None]
 
 
@@ -38,12 +41,15 @@ def inspect_data(
     """Look at a data source and, when `model` is given, at its tokens.
 
     Request: `source`; optional `model` (folder), `format`, `map`, `template` ("model" or "plain"), `sequence_length`,
-    `previews` (how many rows are shown, 10), `first_preview` (the row number to begin with, 1), `limit` (read at most
-    so many rows), and the reading options `encoding delimiter header split config revision skip_bad_rows`.
+    `context_length` (tokens that the model can read), `validation` (a file to evaluate on, looked at for rows that are
+    trained on too), `previews` (how many rows are shown, 10), `first_preview` (the row number to begin with, 1),
+    `limit` (read at most so many rows), and the reading options `encoding delimiter header split config revision
+    skip_bad_rows`.
 
     Result: `source rows complete format title map confidence reason columns schemas notes encoding delimiter skipped
     labels previews findings worst template lengths summary`; the last three are None without a model. See `_document`.
     A format that is not recognised is no error here: `format` is empty, `columns` and `sample` allow mapping by hand.
+    Before all rows are read, `emit` gets {"early": the same document of the first rows, without findings}.
     """
     if emit is not None:
         limit_this_process()
@@ -51,7 +57,7 @@ def inspect_data(
     source = str(request.get("source") or request.get("path") or "")
     if not source:
         raise UserError("No data was named.", "", "Give a file.")
-    unknown = _not_recognised(source, request, options)
+    unknown = _not_recognised(source, request, options, emit)
     if unknown is not None:
         return unknown
     try:
@@ -67,17 +73,27 @@ def _inspect(source: str, options: ReadOptions, request: Mapping[str, Any], emit
         source, str(request.get("format") or "auto"), dict(request.get("map") or {}), options=options,
         limit=request.get("limit"), keep=KEPT_ROWS, progress=lambda rows: _say(emit, f"{rows} rows read"),
     )  # fmt: skip
+    _say(emit, "rows compared with each other")
     findings = [*check_reading(dataset), *check_examples(dataset), *check_texts(dataset.examples)]
+    if request.get("validation"):
+        findings += _check_validation(dataset, str(request["validation"]), options)
     document = _document(dataset)
     if request.get("model") and dataset.examples:
         with Renderer.load(Path(str(request["model"])), str(request.get("template") or "model")) as renderer:
             findings += _with_tokens(document, dataset, renderer, request, emit)
     else:
-        document["previews"] = [_bare_preview(example) for example in _shown(dataset.examples, request)]
+        document["previews"] = [bare_preview(example) for example in _shown(dataset.examples, request)]
     findings.sort(key=lambda finding: ("block", "warn", "note").index(finding.severity))
     document["findings"] = [finding.as_dict() for finding in findings]
     document["worst"] = worst(findings)
     return document
+
+
+def _check_validation(dataset: Dataset, source: str, options: ReadOptions) -> list[Finding]:
+    """What the validation file has in common with the data. Raises UserError when it is not in the same format."""
+    columns = dict(dataset.detected.map)
+    held_out = load_dataset(source, dataset.format, columns, options=replace(options, split=""), keep=KEPT_ROWS)
+    return check_leaks(dataset.examples, held_out.examples)
 
 
 def _say(emit: Emit | None, words: str) -> None:
@@ -96,24 +112,42 @@ def read_options(request: Mapping[str, Any]) -> ReadOptions:
     )  # fmt: skip
 
 
-def _not_recognised(source: str, request: Mapping[str, Any], options: ReadOptions) -> dict[str, Any] | None:
-    """The answer for data in no known format; None when a format is known or was said."""
-    if request.get("map") or str(request.get("format") or "auto") != "auto":
+def _not_recognised(
+    source: str, request: Mapping[str, Any], options: ReadOptions, emit: Emit | None
+) -> dict[str, Any] | None:
+    """The answer for data in no known format; None when a format is known or was said. The first rows are shown before
+    anything else, since a large file takes long."""
+    is_said = bool(request.get("map")) or str(request.get("format") or "auto") != "auto"
+    if is_said and emit is None:
         return None
     report = ReadReport()
-    rows = list(open_rows(source, options, report, 1000))
-    detected = detect_format(rows)
-    if not rows or detected.name:
+    reading = open_rows(source, options, report, min(SAMPLE_ROWS, int(request.get("limit") or SAMPLE_ROWS)))
+    rows = first_rows(reading)
+    if emit is not None and rows:
+        emit({"early": _early(source, rows, report, request)})
+    if is_said or not rows:
         return None
-    finding = Finding(
-        "no format",
-        "block",
-        len(rows),
-        detected.reason,
-        rows[0].where,
-        "Choose a format and say which column plays which role.",
-    )
-    dataset = Dataset(source, detected, rows=len(rows), complete=len(rows) < 1000, report=report)
+    rows += reading
+    detected = detect_format(rows)
+    return None if detected.name else _unknown(Dataset(source, detected, rows=len(rows), report=report), rows)
+
+
+def _early(source: str, rows: list[Row], report: ReadReport, request: Mapping[str, Any]) -> dict[str, Any]:
+    """What the first rows say: the same document with `early` True, `rows` the few that were read, no findings."""
+    try:
+        detected = choose_format(rows, str(request.get("format") or "auto"), dict(request.get("map") or {}), source)
+    except UserError:
+        detected = detect_format(rows)
+    dataset = Dataset(source, detected, rows=len(rows), complete=False, report=report)
+    examples = early_examples(rows, detected, int(request.get("previews", PREVIEWS)))
+    shown = {"early": True, "findings": [], "worst": None, "previews": [bare_preview(one) for one in examples]}
+    return {**_document(dataset), **shown}
+
+
+def _unknown(dataset: Dataset, rows: list[Row]) -> dict[str, Any]:
+    dataset.complete = len(rows) < SAMPLE_ROWS
+    fix = "Choose a format and say which column plays which role."
+    finding = Finding("no format", "block", len(rows), dataset.detected.reason, rows[0].where, fix)
     document = _document(dataset)
     document["sample"] = [{"where": row.where, "fields": row.fields} for row in rows[:PREVIEWS]]
     document["findings"], document["worst"] = [finding.as_dict()], "block"
@@ -166,12 +200,12 @@ def _with_tokens(
     document["template"] = {"kind": renderer.kind, "note": " ".join(filter(None, (renderer.note, date)))}
     document["lengths"] = lengths.as_dict()
     document["summary"] = _summary(dataset, lengths).as_dict()
-    limit = request.get("sequence_length") or None
+    limit, most = request.get("sequence_length") or None, int(request.get("context_length") or 0)
     shown = _shown(examples, request)
-    document["previews"] = [
-        _preview(example, result) for example, result in zip(shown, renderer.render_many(shown, limit), strict=True)
-    ]
-    return [*check_refused(refused, len(examples)), *check_tokens(facts, lengths, limit, is_text)]
+    # long texts are split into pieces, so nothing of them is cut
+    results = renderer.render_many(shown, None if is_text else limit)
+    document["previews"] = [preview(example, result) for example, result in zip(shown, results, strict=True)]
+    return [*check_refused(refused, len(examples)), *check_tokens(facts, lengths, limit, is_text, most)]
 
 
 def _summary(dataset: Dataset, lengths: Lengths) -> DataSummary:
@@ -184,24 +218,3 @@ def _summary(dataset: Dataset, lengths: Lengths) -> DataSummary:
 def _shown(examples: Sequence[Example], request: Mapping[str, Any]) -> list[Example]:
     start = max(1, int(request.get("first_preview") or 1)) - 1
     return list(examples[start : start + int(request.get("previews", PREVIEWS))])
-
-
-def _bare_preview(example: Example) -> dict[str, Any]:
-    turns = [
-        {"role": turn.role, "content": turn.content[:_LONGEST_PREVIEW], "trained": turn.role in {"assistant", "text"}}
-        for turn in example.turns
-    ]
-    return {"row": example.row, "where": example.where, "turns": turns}
-
-
-def _preview(example: Example, result: Rendered | RowProblem) -> dict[str, Any]:
-    """A row as rendered: pieces of text with their kind (context, trained, cut), for the mask view."""
-    preview = _bare_preview(example)
-    if isinstance(result, RowProblem):
-        return {**preview, "problem": str(result)}
-    pieces = [{"text": result.text[start:end][:_LONGEST_PREVIEW], "kind": kind} for start, end, kind in result.spans]
-    return {
-        **preview, "pieces": pieces, "tokens": result.tokens_whole, "kept_tokens": len(result.input_ids),
-        "trained_tokens": result.trained_tokens, "truncated": result.truncated,
-        "answer_truncated": result.answer_truncated,
-    }  # fmt: skip

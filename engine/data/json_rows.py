@@ -77,7 +77,7 @@ def _refuse_line(path: Path, line: int, text: str, error: JsonError, options: Re
 
 
 def _reason_and_fix(text: str, error: JsonError) -> tuple[str, str]:
-    reason = error.reason if error.reason.endswith(".") else error.reason + "."
+    reason = error.reason
     if _PYTHON.search(text):
         return (
             "It looks like Python, not JSON. " + reason,
@@ -111,7 +111,7 @@ def read_json_blocks(path: Path, file: TextFile, options: ReadOptions, report: R
         yield from _Rows(path, cursor, options, report).all()
     except JsonError as error:
         line = cursor.line_at(error.position)
-        what = f"Line {line} breaks the JSON. {error.reason}" + ("" if error.reason.endswith(".") else ".")
+        what = f"Line {line} breaks the JSON. {error.reason}"
         raise UserError(what, f"{path}:{line}", "Mend the file at that line.") from None
 
 

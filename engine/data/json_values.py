@@ -16,11 +16,12 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 class JsonError(ValueError):
-    """Text that is not JSON, or JSON that would lose something. `position` is an index into the text."""
+    """Text that is not JSON, or JSON that would lose something. `position` is an index into the text, `reason` a whole
+    sentence."""
 
     def __init__(self, reason: str, position: int = 0, incomplete: bool = False) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason = reason if reason.endswith(".") else f"{reason}."
         self.position = position
         self.incomplete = incomplete
 

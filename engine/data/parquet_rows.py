@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from engine.data.json_rows import no_rows
+from engine.data.packed import open_packed, packed_suffix
 from engine.data.rows import ReadOptions, ReadReport, Row
 from engine.data.source import check_path
 from engine.errors import UserError
@@ -33,7 +36,7 @@ def read_parquet(path: Path, options: ReadOptions, report: ReadReport) -> Iterat
         raise no_rows(path)
     report.encoding = "binary"
     try:
-        file = parquet.ParquetFile(path)
+        file = parquet.ParquetFile(_unpacked(path, report) if packed_suffix(path) else path)
         if file.metadata.num_rows == 0:
             raise no_rows(path)
         yield from _rows(path, file, report)
@@ -43,6 +46,16 @@ def read_parquet(path: Path, options: ReadOptions, report: ReadReport) -> Iterat
             str(path),
             "Download or write the file again.",
         ) from None
+
+
+def _unpacked(path: Path, report: ReadReport) -> IO[bytes]:
+    """The unpacked file in a nameless temporary one: Parquet is read from its end, and a packed stream has none."""
+    report.note("The packed Parquet file is unpacked into a temporary file while it is read.")
+    whole = tempfile.TemporaryFile(prefix="tunewright-")  # noqa: SIM115 - the reader closes it with itself
+    with open_packed(path) as stream:
+        shutil.copyfileobj(stream, whole, 1 << 20)
+    whole.seek(0)
+    return whole
 
 
 def _rows(path: Path, file: Any, report: ReadReport) -> Iterator[Row]:

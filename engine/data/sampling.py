@@ -7,7 +7,7 @@ from engine.data.examples import Example
 FIRST_ROWS = 1000
 """Rows that always stay, since they are the ones a person pages through."""
 _WORD = (1 << 64) - 1
-LARGEST_TEXT = 64 << 20
+LARGEST_TEXT = 128 << 20
 """Characters of all kept rows together; beyond it the sample is halved."""
 
 

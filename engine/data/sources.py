@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from engine.data.parquet_rows import plain_value
+from engine.data.hub_rows import hub_rows
 from engine.data.read import read_rows
 from engine.data.rows import ReadOptions, ReadReport, Row, snippet
 from engine.data.source import ROW_SUFFIXES, row_suffix
 from engine.errors import UserError
-from engine.machine.packages import install_command
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _TEXT_SUFFIXES = {".txt", ".md"}
@@ -26,7 +23,7 @@ def open_rows(source: str, options: ReadOptions, report: ReadReport, limit: int 
     """The rows of a data source, streamed and numbered from 1. Raises UserError as `read_rows` does."""
     path = Path(source).expanduser()
     if is_hub_name(source):
-        rows = _hub_rows(source, options, report)
+        rows = hub_rows(source, options, report)
     elif path.is_dir():
         rows = _directory_rows(path, options, report)
     else:
@@ -113,70 +110,3 @@ def _part(name: str) -> str:
 def _names(names: list[str]) -> str:
     shown = ", ".join(snippet(name, 60) for name in names[:5])
     return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _hub_rows(name: str, options: ReadOptions, report: ReadReport) -> Iterator[Row]:
-    """Rows of a Hub dataset through the datasets library, streamed. No code of the dataset is run."""
-    try:
-        datasets = importlib.import_module("datasets")
-    except ImportError:
-        raise UserError(
-            f"{name} is a dataset on the Hub, and the package that reads it is not installed.", name,
-            f"Install it with: {install_command('datasets')}, or give a file.",
-        ) from None  # fmt: skip
-    split = options.split or "train"
-    report.note(
-        f"The rows are the split {snippet(split, 40)} of the Hub dataset {snippet(name, 80)}, in the types it declares."
-    )
-    report.encoding = "hub"
-    number = 0
-    try:
-        rows = datasets.load_dataset(
-            name, options.config or None, split=split, revision=options.revision or None, streaming=True
-        )
-        for fields in rows:
-            number += 1
-            yield Row(number, {str(key): plain_value(value) for key, value in fields.items()}, 0, name)
-    except UserError:
-        raise
-    except Exception as error:  # the library raises of every kind
-        raise _hub_error(name, split, error) from None
-    if number == 0:
-        raise UserError(f"The split {split} of {name} has no rows.", name, "Choose another split.")
-
-
-def _hub_error(name: str, split: str, error: Exception) -> UserError:
-    kind, words = type(error).__name__, snippet(str(error).splitlines()[0] if str(error) else "", 200)
-    chain: list[Any] = [kind, type(error.__cause__).__name__, type(error.__context__).__name__]
-    if "GatedRepoError" in chain or "gated" in words.lower():
-        return UserError(
-            f"{name} asks for an agreement before it may be read.",
-            name,
-            f"Accept it at https://huggingface.co/datasets/{name}, then run `hf auth login`.",
-        )
-    if any(
-        text in chain
-        for text in (
-            "ConnectionError",
-            "ConnectError",
-            "OfflineModeIsEnabled",
-            "LocalEntryNotFoundError",
-            "ConnectTimeout",
-        )
-    ):
-        return UserError(
-            f"The Hub cannot be reached, so {name} cannot be read.", name, "Check the connection, or give a file."
-        )
-    if kind in {"DatasetNotFoundError", "RepositoryNotFoundError", "FileNotFoundError"}:
-        return UserError(
-            f"There is no dataset {name} on the Hub, and no such file here.",
-            name,
-            "Check the name, or give the path of a file.",
-        )
-    if "split" in words.lower():
-        return UserError(
-            f"{name} has no split {snippet(split, 40)}. {words}", name, "Set data.split to one of its splits."
-        )
-    if "config" in words.lower():
-        return UserError(f"{name} has several configurations. {words}", name, "Set data.config to one of them.")
-    return UserError(f"{name} could not be read: {kind}: {words}", name, "Download one of its files and give that.")

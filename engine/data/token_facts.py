@@ -38,27 +38,31 @@ def token_facts(
     """Facts of the rows that render, and the rows that the template refuses."""
     facts: list[TokenFacts] = []
     refused: list[tuple[Example, RowProblem]] = []
-    stops = frozenset(renderer.stop_token_ids)
     for start in range(0, len(examples), _AT_ONCE):
         some = examples[start : start + _AT_ONCE]
         for example, result in zip(some, renderer.render_many(some), strict=True):
             if isinstance(result, RowProblem):
                 refused.append((example, result))
             else:
-                facts.append(_facts(example, result, renderer, stops))
+                facts.append(_facts(example, result, renderer))
         if progress:
             progress(start + len(some))
     return facts, refused
 
 
-def _facts(example: Example, rendered: Rendered, renderer: Renderer, stops: frozenset[int]) -> TokenFacts:
+def _facts(example: Example, rendered: Rendered, renderer: Renderer) -> TokenFacts:
     places = [place for place, label in enumerate(rendered.labels) if label != IGNORED]
     predicted = [place for place in places[:2] if place > 0]
     return TokenFacts(
         example, len(rendered.input_ids), rendered.trained_tokens, predicted[0] if predicted else 0,
-        places[-1] + 1 if places else 0, bool(stops.intersection(renderer.last_learned(rendered))),
+        places[-1] + 1 if places else 0, stops_at_end(rendered, renderer),
         rendered.merged_start, _lost(example, rendered.text), _special_inside(example, renderer),
     )  # fmt: skip
+
+
+def stops_at_end(rendered: Rendered, renderer: Renderer) -> bool:
+    """Whether the last answer ends with a token that stops generation."""
+    return any(token in renderer.stop_token_ids for token in renderer.last_learned(rendered))
 
 
 def _lost(example: Example, text: str) -> str:

@@ -7,8 +7,9 @@ pass them by and 4-bit loading leaves them in 16 bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from engine.models.families import FAMILIES, Family, shape_of_family
 from engine.models.shapes import Fields, LinearShape, Shape
@@ -93,3 +94,17 @@ EXPERT_SHAPES: dict[str, Callable[[Fields], Shape]] = {
     "olmoe": _olmoe,
     "gpt_oss": _gpt_oss,
 }
+_CHOSEN_BY_DEFAULT = {"mixtral": 2, "qwen2_moe": 4, "qwen3_moe": 8, "olmoe": 8, "gpt_oss": 4}
+
+
+def experts_per_token(config: Mapping[str, Any]) -> int:
+    """How many experts each token goes through."""
+    value = config.get("num_experts_per_tok", config.get("experts_per_token"))
+    usual = _CHOSEN_BY_DEFAULT.get(str(config.get("model_type")), 0)
+    return value if isinstance(value, int) and not isinstance(value, bool) else usual
+
+
+def shared_expert_size(config: Mapping[str, Any]) -> int:
+    """Inner size of the expert that every token goes through; 0 where there is none."""
+    value = config.get("shared_expert_intermediate_size") if config.get("model_type") == "qwen2_moe" else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

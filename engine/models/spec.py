@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engine.errors import UserError
-from engine.models.experts import EXPERT_SHAPES
+from engine.models.experts import EXPERT_SHAPES, experts_per_token, shared_expert_size
 from engine.models.families import FAMILIES, OTHER_SHAPES, shape_of_family
 from engine.models.shapes import Fields, LinearShape, Shape
 from engine.models.variants import rotary_size, sliding_window, variant_of
@@ -59,6 +59,8 @@ class ModelSpec:
     rotary_size: int = 0
     sliding_window: int = 0
     variant: str = ""
+    experts_per_token: int = 0
+    shared_expert_size: int = 0
 
     @property
     def query_size(self) -> int:
@@ -158,6 +160,8 @@ def _spec(shape: Shape, config: Mapping[str, Any], exact: bool = True, note: str
         rotary_size=rotary_size(config, shape.head_dim),
         sliding_window=sliding_window(config),
         variant=variant_of(config),
+        experts_per_token=experts_per_token(config) if shape.expert_count else 0,
+        shared_expert_size=shared_expert_size(config) if shape.expert_count else 0,
     )
 
 

@@ -30,6 +30,8 @@ def variant_of(config: Mapping[str, Any]) -> str:
         usual = model_type in _PARALLEL_BY_DEFAULT
         if bool(config["use_parallel_residual"]) != usual:
             found.append("serial" if usual else "parallel")
+    if model_type.endswith("_moe") and (config.get("mlp_only_layers") or config.get("decoder_sparse_step", 1) != 1):
+        found.append("mixed")  # some blocks hold experts, some do not
     if model_type == "falcon":
         found.append(_falcon_variant(config))
     return "-".join(dict.fromkeys(found))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from engine.errors import UserError
 from engine.models.shapes import LinearShape
 from engine.models.spec import ModelSpec
 
 ALL_LINEAR = "all-linear"  # peft's word for every linear layer except the language-model head
+ADAPTED_MIXTURES = ("mixtral", "qwen3_moe", "olmoe")  # model types whose experts peft 0.21 gives adapters to
+# Choices of layers that tables are compiled for, the smallest first: peft's default for Llama, and all of attention.
+TARGET_GROUPS = {"qv": ("q_proj", "v_proj"), "attention": ("q_proj", "k_proj", "v_proj", "o_proj")}
 
 
 def targeted_linears(spec: ModelSpec, target_modules: Sequence[str]) -> tuple[LinearShape, ...]:
@@ -27,6 +31,45 @@ def targeted_linears(spec: ModelSpec, target_modules: Sequence[str]) -> tuple[Li
     return tuple(item for item in spec.linears if item.name in wanted or item.name.rpartition(".")[2] in wanted)
 
 
+@dataclass(frozen=True)
+class AdapterShape:
+    """`count` pairs of A (ranks x rank, inputs) and B (outputs, ranks x rank)."""
+
+    inputs: int
+    outputs: int
+    count: int
+    ranks: int = 1
+
+
+def adapter_shapes(spec: ModelSpec, target_modules: Sequence[str] = (ALL_LINEAR,)) -> Iterator[AdapterShape]:
+    """Every pair of matrices that an adapter consists of. UserError as in `targeted_linears`.
+
+    Of some mixtures "all-linear" also means the experts and the router (peft 0.21, by model type): one pair for all
+    experts of a block, with the rank for each of them and twice that where gate and up projection are one.
+    """
+    for item in targeted_linears(spec, target_modules):
+        yield AdapterShape(item.inputs, item.outputs, item.count)
+    if ALL_LINEAR in target_modules and spec.model_type in ADAPTED_MIXTURES and spec.experts:
+        hidden, inner = spec.hidden_size, spec.intermediate_size
+        blocks = spec.parts["experts"] // (3 * spec.experts * hidden * inner)
+        yield AdapterShape(hidden, 2 * inner, blocks, 2 * spec.experts)
+        yield AdapterShape(inner, hidden, blocks, spec.experts)
+        yield AdapterShape(hidden, spec.experts, blocks)
+
+
 def adapter_parameters(spec: ModelSpec, rank: int, target_modules: Sequence[str] = (ALL_LINEAR,)) -> int:
-    """Parameters of a LoRA adapter: A is (rank, inputs), B is (outputs, rank), for every targeted layer."""
-    return sum(item.count * rank * (item.inputs + item.outputs) for item in targeted_linears(spec, target_modules))
+    """Parameters of a LoRA adapter."""
+    shapes = adapter_shapes(spec, target_modules)
+    return sum(item.count * item.ranks * rank * (item.inputs + item.outputs) for item in shapes)
+
+
+def target_group(spec: ModelSpec, target_modules: Sequence[str]) -> tuple[str, bool]:
+    """The smallest choice with a table that holds all targeted layers, "" for all linear layers; whether it is just
+    that choice, or larger and so an upper bound."""
+    if ALL_LINEAR in target_modules:
+        return "", True
+    names = {item.name.rpartition(".")[2] for item in targeted_linears(spec, target_modules)}
+    for group, members in TARGET_GROUPS.items():
+        if names <= set(members):
+            return group, names == set(members)
+    return "", names == {item.name.rpartition(".")[2] for item in spec.linears}

@@ -121,7 +121,7 @@ def active_parameters(spec: ModelSpec) -> float:
     """Weights that one token is multiplied with: all linear layers and the head, and of a mixture only its chosen
     experts."""
     experts = spec.parts.get("experts", 0)
-    chosen = experts * min(1.0, 4 / spec.experts) if spec.experts else 0
+    chosen = experts * min(1.0, spec.experts_per_token / spec.experts) if spec.experts else 0
     return spec.linear_parameters + spec.vocab_size * spec.hidden_size + chosen
 
 

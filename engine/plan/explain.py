@@ -36,7 +36,7 @@ def _what_would_fit(here: Situation, best: Candidate, fitting_length: int) -> st
             f"{'a GPU with ' if here.device == 'cuda' else ''}{card} GB{'' if here.device == 'cuda' else ' of RAM'}"
         )
     else:
-        offers.append("several GPUs, which is not planned here")
+        offers.append("several GPUs, which this version does not train on")
     return f"It would fit with {' or '.join(offers)}."
 
 
@@ -72,9 +72,7 @@ def _why(here: Situation, plans: dict[str, MethodPlan], chosen: str) -> str:
             else "trains a small adapter beside the unchanged model"
         )
         full = (
-            f" Full fine-tuning would need {size_text(other.need_bytes)}."
-            if other.available and not other.fits
-            else ""
+            f" Full fine-tuning would need {size_text(other.need_bytes)}." if other.available and not other.fits else ""
         )
         return f"LoRA {why}. {needs}{full}"
     other = plans["lora"]
@@ -110,7 +108,7 @@ def slow_note(here: Situation, plans: tuple[MethodPlan, ...], chosen: str) -> tu
     notes = [here.spec.note] if here.spec.note else []
     if here.spec.experts:
         notes.append(
-            "The experts of this model stay in 16 bits and get no adapter: QLoRA saves little memory here, and the "
+            "The experts of this model stay in 16 bits: QLoRA saves little memory here, and the "
             "figures are less certain."
         )
     plan = next(plan for plan in plans if plan.name == chosen)

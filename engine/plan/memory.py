@@ -7,12 +7,13 @@ coincide: in the forward pass, in the backward pass, and at the optimizer's step
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from engine.models.spec import ModelSpec
 from engine.plan import formulas, table
+from engine.plan.adapters import target_group
 from engine.plan.weights import adapter_bytes, gradient_bytes, optimizer_bytes, step_temporary_bytes, weight_bytes
 
 Device = Literal["cuda", "cpu"]
@@ -50,7 +51,7 @@ class Memory:
     """Bytes on the training device. `allocated` is live tensors, `reserved` what the allocator holds for them,
     `total` adds
     the CUDA context; `parts` sums to `total`. `kind` says how it was found: "estimate", "simulation" or "rehearsal".
-    `exact` is True where a compiled table was at hand."""
+    `exact` is True where a compiled table was at hand for this very step, and for what was simulated or measured."""
 
     kind: str
     allocated_bytes: int
@@ -59,6 +60,11 @@ class Memory:
     parts: Mapping[str, int]
     moment: str = ""
     exact: bool = False
+
+    @property
+    def certainty(self) -> str:
+        """`kind` in words, with "less certain" for an estimate by formula."""
+        return self.kind if self.exact else f"{self.kind}, less certain"
 
 
 def estimate_memory(
@@ -73,7 +79,7 @@ def estimate_memory(
         "workspace": CUBLAS_BYTES if device == "cuda" else 0,
     }
     compiled = _compiled_moments(spec, shape, device, gradients)
-    moments = list(compiled) if compiled is not None else list(formulas.moments(spec, shape, device))
+    moments, exact = compiled if compiled is not None else (list(formulas.moments(spec, shape, device)), False)
     moments.append(("step", {"gradients": gradients, "workspace": step_temporary_bytes(spec, shape)}))
     moment, extra = max(moments, key=lambda pair: sum(pair[1].values()))
     names = dict.fromkeys((*static, *extra))
@@ -81,10 +87,10 @@ def estimate_memory(
     parts = {name: size for name, size in parts.items() if size > 0}
     allocated = sum(parts.values())
     if device == "cpu":
-        return Memory("estimate", allocated, allocated, allocated, parts, moment, compiled is not None)
+        return Memory("estimate", allocated, allocated, allocated, parts, moment, exact)
     reserved = int(allocated * RESERVED_SHARE)
     parts |= {"allocator": reserved - allocated, "context": context_bytes}
-    return Memory("estimate", allocated, reserved, reserved + context_bytes, parts, moment, compiled is not None)
+    return Memory("estimate", allocated, reserved, reserved + context_bytes, parts, moment, exact)
 
 
 def needs_mask(spec: ModelSpec, shape: TrainingShape) -> bool:
@@ -95,29 +101,30 @@ def needs_mask(spec: ModelSpec, shape: TrainingShape) -> bool:
 
 def _compiled_moments(
     spec: ModelSpec, shape: TrainingShape, device: Device, gradients: float
-) -> Iterator[tuple[str, dict[str, float]]] | None:
-    """The moments from the compiled table, None without one. Accumulated gradients live through the whole step."""
-    if not shape.chunked_loss or not spec.exact:
+) -> tuple[list[tuple[str, dict[str, float]]], bool] | None:
+    """The moments from the compiled table and whether it is this very step's (else a little more than it needs); None
+    without one. Accumulated gradients live through the whole step."""
+    if not spec.exact:
         return None
-    key = table.table_key(
-        shape.method,
-        spec.tied_embeddings,
-        device,
-        shape.precision,
-        shape.gradient_checkpointing,
-        needs_mask(spec, shape),
-    )
-    found = table.moments(spec, key, shape.micro_batch_size, shape.sequence_length, shape.rank)
-    if found is None:
-        return None
-    held = {"gradients": gradients} if shape.accumulation > 1 else {}
-    return ((moment.phase, {**moment.parts, **held}) for moment in found)
+    group, same = ("", True) if shape.method == "full" else target_group(spec, shape.target_modules)
+    choices = [(group, same)] if not group else [(group, same), ("", False)]
+    for targets, exact in choices:
+        key = table.table_key(
+            shape.method, spec.tied_embeddings, device, shape.precision, shape.gradient_checkpointing,
+            needs_mask(spec, shape), targets, shape.chunked_loss,
+        )  # fmt: skip
+        found = table.moments(spec, key, shape.micro_batch_size, shape.sequence_length, shape.rank)
+        if found is not None:
+            held = {"gradients": gradients} if shape.accumulation > 1 else {}
+            return [(moment.phase, {**moment.parts, **held}) for moment in found], exact and not spec.experts
+    return None
 
 
 def memory_dict(memory: Memory) -> dict[str, Any]:
     """A memory as JSON, in the form of a plan."""
     return {
         "kind": memory.kind,
+        "certainty": memory.certainty,
         "allocated_bytes": memory.allocated_bytes,
         "reserved_bytes": memory.reserved_bytes,
         "total_bytes": memory.total_bytes,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from engine.models.spec import ModelSpec
-from engine.plan.adapters import adapter_parameters, targeted_linears
+from engine.plan.adapters import adapter_parameters, adapter_shapes
 
 if TYPE_CHECKING:
     from engine.plan.memory import Device, TrainingShape
@@ -51,9 +51,9 @@ def trainable_width(shape: TrainingShape) -> int:
 def trainable_tensors(spec: ModelSpec, shape: TrainingShape) -> Iterator[tuple[int, int]]:
     """(elements, how many tensors of that size) of everything that is trained."""
     if shape.method != "full":
-        for item in targeted_linears(spec, shape.target_modules):
-            yield shape.rank * item.inputs, item.count
-            yield shape.rank * item.outputs, item.count
+        for pair in adapter_shapes(spec, shape.target_modules):
+            yield pair.ranks * shape.rank * pair.inputs, pair.count
+            yield pair.ranks * shape.rank * pair.outputs, pair.count
         return
     for item in spec.linears:
         yield item.inputs * item.outputs, item.count

@@ -17,6 +17,7 @@ from typing import Any
 from engine.errors import UserError
 from engine.use.finished import open_result
 from engine.use.generate import Sampling, TextStream, Writer
+from engine.use.held_rows import HeldRows
 from engine.use.load import SIDES, Pair, Side, gpu_note
 from engine.use.prompts import Prompts, turns_of
 
@@ -125,12 +126,18 @@ def sides_of(request: Mapping[str, Any], known: Sequence[Side] = SIDES) -> list[
 def ask(
     chat: Chat, request: Mapping[str, Any], on_text: OnText, stopped: Callable[[], bool] = lambda: False
 ) -> dict[str, Any]:
-    """Answer one request (the fields of a chat line). `base_turns` may give the base its own conversation."""
+    """Answer one request (the fields of a chat line). `base_turns` may give the base its own conversation.
+
+    `side_turns` may give anybody one: name -> turns.
+    """
     sides = sides_of(request, chat.pair.sides)
     own = turns_of(dict(request))
     turns: dict[Side, Sequence[tuple[str, str]]] = dict.fromkeys(sides, own)
     if "base" in sides and request.get("base_turns") is not None:
         turns["base"] = turns_of({**request, "turns": request["base_turns"]})
+    for side, said in (request.get("side_turns") or {}).items():
+        if side in sides:
+            turns[side] = turns_of({**request, "turns": said})
     return chat.answer(turns, sampling_of(request), on_text, stopped)
 
 
@@ -188,7 +195,9 @@ class _Inbox:
 
 
 def _reply(chat: Chat, line: dict[str, Any], emit: Emit, stopped: Callable[[], bool]) -> dict[str, Any]:
-    """The answer to one line: an adapter added or combined, or a question answered."""
+    """The answer to one line: the held-out rows, an adapter added or combined, or a question answered."""
+    if line.get("held_out"):
+        return {"held_out": HeldRows(chat.result, chat.prompts).questions()}
     if isinstance(line.get("add"), dict):
         wanted = line["add"]
         other = open_result(str(wanted.get("run") or chat.result.run.path), str(wanted.get("checkpoint") or ""))
@@ -210,7 +219,8 @@ def job(request: dict[str, Any], emit: Emit, requests: Iterator[dict[str, Any]])
     Emits {"progress": {...}} while loading, {"ready": {...}} once, then for each question {"token": {"which", "text"}}
     lines and one {"reply": {...}}, or {"error": {...}} for a question that cannot be answered; the chat goes on.
     {"add": {"name", "run" or "checkpoint"}} loads another adapter and {"combine": {"name", "weights": {name: number}}}
-    makes one from several; both answer {"adapters": [names]}.
+    makes one from several; both answer {"adapters": [names]}. {"held_out": true} answers {"held_out": [rows]}, each
+    {"turns", "expected", "row"}, exactly the rows that the run did not train on.
     """
     inbox = _Inbox(requests)
     emit({"progress": {"phase": "loading model", "detail": "the base model and what was trained on it"}})

@@ -11,12 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.data.prepare import load_examples
-from engine.errors import UserError
 from engine.runs.files import write_atomic
 from engine.use.finished import Result, open_result
 from engine.use.generate import answer_greedily
 from engine.use.held_out import RowLosses, held_out_losses
+from engine.use.held_rows import HeldRows
 from engine.use.load import SIDES, Pair, Side
 from engine.use.prompts import Prompts
 from engine.use.scores import Scores, Task, score_answers, task_of
@@ -29,31 +28,17 @@ ANSWER_ROWS = 200
 ANSWER_TOKENS_LIMIT = 512
 
 
-class _Held:
-    """The held-out rows of one run, as they were rendered for training."""
-
-    def __init__(self, result: Result, prompts: Prompts) -> None:
-        prepared = load_examples(result.recipe, result.tokenizer, template_text=prompts.template_text)
-        prepared.renderer.close()
-        self.rendered = prepared.held_out
-        self.examples = prepared.held_out_examples
-        self.format = prepared.format
-        if not self.rendered:
-            fix = "Train again with --set evaluation.held_out_rows=50 (or more)."
-            raise UserError("No rows were held out of this run, so there is nothing honest to measure on.",
-                            result.run.name, fix)  # fmt: skip
-
-
 def evaluate_run(run: Path | str, emit: Emit, rows: int = 0, checkpoint: str = "") -> dict[str, Any]:
     """Measure base and tuned model on the held-out rows and store the figures as <run>/evaluation.json.
 
+    Those of a checkpoint are stored as evaluation-<checkpoint>.json, so that they never pass for the result's.
     `rows` limits how many are answered by generation (0: at most 200); loss always uses all of them.
     Returns the stored document. Raises UserError when the run has no result or held nothing out.
     """
     result = open_result(run, checkpoint)
     prompts = Prompts.of(result)
     emit({"progress": {"phase": "reading data", "detail": "the rows that were held out"}})
-    held = _Held(result, prompts)
+    held = HeldRows(result, prompts)
     emit({"progress": {"phase": "loading model", "detail": "the base model and what was trained on it"}})
     pair = Pair(result)
     asked = [example for example in held.examples if example.prompt_turns][: rows or ANSWER_ROWS]
@@ -71,7 +56,8 @@ def evaluate_run(run: Path | str, emit: Emit, rows: int = 0, checkpoint: str = "
     measured = {side: _measure(side, pair, prompts, held, asked, task, emit) for side in SIDES}
     document["sides"] = {side: made.figures for side, made in measured.items()}
     document |= _comparison(measured["base"], measured["tuned"], result)
-    write_atomic(result.run.path / "evaluation.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    name = f"evaluation-{checkpoint}.json" if checkpoint else "evaluation.json"
+    write_atomic(result.run.path / name, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     return document
 
 
@@ -86,7 +72,7 @@ class _Measured:
 
 
 def _measure(
-    side: Side, pair: Pair, prompts: Prompts, held: _Held, asked: Sequence[Any], task: Task, emit: Emit
+    side: Side, pair: Pair, prompts: Prompts, held: HeldRows, asked: Sequence[Any], task: Task, emit: Emit
 ) -> _Measured:
     started = time.monotonic()
     scores, answers = Scores({}, {}), []

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
+from engine.models.gguf_support import support_of
 from engine.runs.store import Run
 from engine.use.finished import Result, base_of, open_result
 from engine.use.gguf import export_gguf
-from engine.use.gguf_support import support_of
 from engine.use.merge import Into, merge_run
 from engine.use.ollama import OllamaOptions, converter_note, plan_ollama, write_modelfile
 from engine.use.ollama_create import hand_over

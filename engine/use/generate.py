@@ -18,7 +18,6 @@ def without_gradients(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return cast("Callable[_P, _R]", torch.inference_mode()(function))
 
 
-
 @dataclass(frozen=True)
 class Sampling:
     """How the next token is chosen. Temperature 0 takes the likeliest one every time."""

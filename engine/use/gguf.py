@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
 import subprocess
 import sys
@@ -13,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
+from engine.models.gguf_support import gguf_support
 from engine.use.finished import Result
+from engine.use.gguf_adapter import export_adapter
 from engine.use.gguf_check import compare_with_python, python_with_llama_cpp
-from engine.use.gguf_support import gguf_support
-from engine.use.gguf_tools import ADAPTER_SCRIPT, SCRIPT, converter
+from engine.use.gguf_run import CONVERTER_TYPES, run_converter
+from engine.use.gguf_tools import SCRIPT, converter
 from engine.use.merge import merge_run, needed_bytes
 from engine.use.ollama import OllamaOptions, plan_ollama, write_modelfile
 from engine.use.ollama_create import hand_over
@@ -26,12 +26,9 @@ from engine.use.staging import MARK, check_room, staged
 Emit = Callable[[dict[str, Any]], None]
 Quantizer = Callable[[Path, Path, str, Emit], None]
 
-CONVERTER_TYPES = ("f32", "f16", "bf16", "q8_0")
-"""Number formats that the converter writes itself."""
 K_TYPES = ("q6_k", "q5_k_m", "q4_k_m", "q4_k_s", "q3_k_m")
 """Formats of llama.cpp's quantizer, which reads a 16-bit GGUF file."""
 _MERGE_DTYPE = {"f32": "fp32", "f16": "fp16"}
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 def export_gguf(result: Result, out: Path, emit: Emit, options: dict[str, Any]) -> dict[str, Any]:
@@ -48,7 +45,7 @@ def export_gguf(result: Result, out: Path, emit: Emit, options: dict[str, Any]) 
     _refuse_unsupported(result)
     tools = converter(str(options.get("llama_cpp") or ""), bool(options.get("fetch_converter")), emit)
     if options.get("adapter_only"):
-        return _export_adapter(result, out, emit, tools, kind)
+        return export_adapter(result, out, emit, tools, kind, options)
     prompts = Prompts.of(result)
     plan = plan_ollama(prompts, OllamaOptions.of(options, result.run.name), weights_hold_template=True)
     name = f"{result.run.name}-{kind}.gguf"
@@ -85,55 +82,11 @@ def _write(
     return merged, compare_with_python(target, stage / "merged", prompts)
 
 
-def _export_adapter(result: Result, out: Path, emit: Emit, tools: Path, kind: str) -> dict[str, Any]:
-    """The adapter alone as GGUF, for programs that keep the base model apart."""
-    if not result.is_adapter:
-        raise UserError("Full fine-tuning leaves no adapter.", result.run.name, "Export the whole model.")
-    if kind not in CONVERTER_TYPES:
-        raise UserError(f"An adapter cannot be written as {kind}.", "type", "Use f32, f16, bf16 or q8_0.")
-    name = f"{result.run.name}-adapter-{kind}.gguf"
-    with staged(out) as stage:
-        arguments = [str(result.weights), "--base", str(result.base), "--outfile", str(stage / name), "--outtype", kind]
-        run_converter(tools, ADAPTER_SCRIPT, arguments, "", emit)
-        facts = {"kind": "gguf adapter", "type": kind, "file": name, "run": result.run.name, "method": result.method}
-        (stage / MARK).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    command = ["llama-cli", "-m", "BASE.gguf", "--lora", str(out / name)]
-    size = (out / name).stat().st_size
-    return {**facts, "to": "gguf", "out": str(out), "file": str(out / name), "bytes": size, "commands": [command]}
-
-
 def _refuse_unsupported(result: Result) -> None:
     support = gguf_support(result.base if result.is_adapter else result.weights, result.tokenizer)
     if support.problems:
         fix = "Use the merged directory with transformers or vLLM: export --to merged."
         raise UserError(f"This model cannot become a GGUF file. {support.problems[0]}", str(result.base), fix)
-
-
-def run_converter(tools: Path, script: str, arguments: Sequence[str], pre: str, emit: Emit) -> None:
-    """Run a script of the converter as a child and report its lines. Raises UserError with its last words."""
-    command = [sys.executable, "-P", "-m", "engine.use.gguf_child", str(tools), pre, script, *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT), "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
-    last = ""
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                          env=environment, cwd=tools) as child:  # fmt: skip
-        assert child.stderr is not None
-        for line in _lines(child.stderr):
-            last = line
-            if line.startswith(("INFO", "Writing")):
-                emit({"progress": {"phase": "converting", "detail": line[:160]}})
-    if child.returncode:
-        fix = "The converter may be older than the model. Give a newer checkout with --llama-cpp."
-        raise UserError(f"llama.cpp's converter failed: {last[:300]}", script, fix, exit_code=1)
-
-
-def _lines(stream: Any) -> Any:
-    """Lines of a program that also draws progress bars: both ends of line count."""
-    waiting = b""
-    while block := stream.read1(4096):
-        *whole, waiting = re.split(rb"[\r\n]+", waiting + block)
-        yield from (line.decode("utf-8", "replace").strip() for line in whole if line.strip())
-    if waiting.strip():
-        yield waiting.decode("utf-8", "replace").strip()
 
 
 def _quantizer(kind: str) -> Quantizer | None:

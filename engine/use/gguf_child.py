@@ -2,7 +2,7 @@
 
 The converter recognises a tokenizer by a hash over its whole vocabulary, so it refuses every vocabulary that its
 authors have not seen. What it needs to know is only how text is split before the merges; PRE is llama.cpp's name for
-that, found from the rules in tokenizer.json (`engine.use.gguf_support`). It is used where the hash is unknown.
+that, found from the rules in tokenizer.json (`engine.models.gguf_support`). It is used where the hash is unknown.
 """
 
 from __future__ import annotations

@@ -14,13 +14,14 @@ from engine.use.finished import Result
 
 Side = str
 """Who answers: "base", "tuned", or the name of an adapter that was added."""
+RESERVED = ("both", "finish", "tokens", "seconds", "id")
+"""Words of a request or a reply, which no adapter may have as its name."""
 SIDES: tuple[Side, Side] = ("base", "tuned")
 
 
 def _peft_name(side: Side) -> str:
     """The adapter's name inside peft: its own word for the first, and one that is no attribute of a torch module."""
     return "default" if side == "tuned" else f"added_{side}"
-
 
 
 def quiet_libraries() -> None:
@@ -171,7 +172,7 @@ class Pair:
         self._models[name] = model.eval()
 
     def _refuse_name(self, name: str) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][\w-]{0,31}", name) or name in {*self._models, "both"}:
+        if not re.fullmatch(r"[A-Za-z0-9][\w-]{0,31}", name) or name in {*self._models, *RESERVED}:
             fix = "Use letters, digits, dashes and underscores, and a name that is not taken."
             raise UserError(f"{name!r} cannot be the name of an adapter here.", "name", fix)
 

@@ -19,7 +19,7 @@ Command = tuple[str, str]
 
 @dataclass(frozen=True)
 class Modelfile:
-    """What a Modelfile says. `template` and `system` may be empty: then no such line is written."""
+    """What a Modelfile says. `template`, `system` and `adapter` (a file) may be empty: then no such line is written."""
 
     source: str
     template: str = ""
@@ -28,10 +28,13 @@ class Modelfile:
     context_tokens: int = 0
     greedy: bool = False
     notes: Sequence[str] = ()
+    adapter: str = ""
 
     def commands(self) -> list[Command]:
         """The commands in the order in which they are written."""
         commands: list[Command] = [("from", self.source)]
+        if self.adapter:
+            commands.append(("adapter", self.adapter))
         if self.template:
             commands.append(("template", self.template))
         if self.system:
@@ -56,8 +59,8 @@ class Modelfile:
 
 
 def _line(name: str, value: str) -> str:
-    if name == "from":
-        return f"FROM {value}"
+    if name in {"from", "adapter"}:
+        return f"{name.upper()} {value}"
     if name in {"template", "system"}:
         return f'{name.upper()} """{value}"""'
     return f"PARAMETER {name} {value if value.isdigit() else _quoted(value)}"
@@ -68,7 +71,7 @@ def _quoted(value: str) -> str:
 
 
 def _refuse_unwritable(name: str, value: str) -> None:
-    title = {"from": "path", "stop": "stop text"}.get(name, name)
+    title = {"from": "path", "adapter": "path", "stop": "stop text"}.get(name, name)
     if '"""' in value:
         what = f"The {title} contains three quotation marks in a row, which would end it early in a Modelfile."
         raise UserError(what, "Modelfile", "Take them out, or use the export without Ollama.")
@@ -77,7 +80,7 @@ def _refuse_unwritable(name: str, value: str) -> None:
         names = ", ".join(f"U+{ord(character):04X}" for character in hidden)
         what = f"The {title} contains characters that Ollama drops in silence when it reads a Modelfile: {names}."
         raise UserError(what, "Modelfile", "Take them out, or use the export without Ollama.")
-    if name == "from" and ("\n" in value or value != value.strip() or value.startswith('"')):
+    if name in {"from", "adapter"} and ("\n" in value or value != value.strip() or value.startswith('"')):
         raise UserError("The path cannot be written into a Modelfile.", value, "Choose another output folder.")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
-from engine.use.architectures import OLLAMA_CONVERTS
+from engine.models.architectures import OLLAMA_CONVERTS
 from engine.use.modelfile import Modelfile
 from engine.use.ollama_template import OllamaTemplate, derive_template
 from engine.use.prompts import Prompts
@@ -54,8 +54,11 @@ class OllamaPlan:
     stops: tuple[str, ...]
     notes: tuple[str, ...]
 
-    def modelfile(self, source: str, config_folder: Path) -> Modelfile:
-        """For the weights at `source` (as it stands in FROM); `config_folder` holds the model's config.json."""
+    def modelfile(self, source: str, config_folder: Path, adapter: str = "") -> Modelfile:
+        """For the weights at `source` (as it stands in FROM); `config_folder` holds the model's config.json.
+
+        `adapter` is the file that stands in ADAPTER, to be put on those weights.
+        """
         return Modelfile(
             source=source,
             template=self.template.text if self.template else "",
@@ -64,6 +67,7 @@ class OllamaPlan:
             context_tokens=context_tokens(config_folder, self.options.context_tokens),
             greedy=self.options.greedy,
             notes=_heading(self.template),
+            adapter=adapter,
         )
 
     def commands(self, folder: Path) -> list[list[str]]:

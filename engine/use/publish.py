@@ -25,6 +25,12 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}")
 _TEXT_SUFFIXES = {".json", ".md", ".toml", ".jinja", ".txt", ".svg", ".model"}
 _ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
+LEFT_OUT = (
+    "rows of your data and everything quoted from them (samples, labels)",
+    "paths, user names and host names of this machine",
+    "checkpoints, optimizer state and logs",
+)
+"""What `refuse_private` and the choice of files keep at home; shown beside the card."""
 _VERSIONS = ("torch", "transformers", "trl", "peft", "bitsandbytes")
 
 
@@ -33,7 +39,7 @@ def export_hub(result: Result, out: Path, emit: Emit, options: dict[str, Any]) -
 
     Options: repo ("user/name"; without it nothing leaves this machine), what ("adapter" or "merged"), public (false),
     base (Hub id of a base model that was used from a local folder), licence. Returns {"out", "repo", "url", "private",
-    "files", "notes"}. Raises UserError.
+    "files", "card" (its text), "left_out" (sentences), "notes"}. Raises UserError.
     """
     kind = _kind(result, str(options.get("what") or ""))
     repository = str(options.get("repo") or "")
@@ -51,7 +57,8 @@ def export_hub(result: Result, out: Path, emit: Emit, options: dict[str, Any]) -
     url = _push(out, repository, not options.get("public"), emit) if repository else ""
     return {
         "to": "hub", "out": str(out), "repo": repository, "url": url, "private": not options.get("public"),
-        "files": files, "notes": notes,
+        "files": files, "card": (out / "README.md").read_text(encoding="utf-8"), "left_out": list(LEFT_OUT),
+        "notes": notes,
     }  # fmt: skip
 
 

@@ -51,9 +51,15 @@ def export_script(run: Run, base: Path, base_source: str, out: Path, emit: Emit)
     as_ids = sum("text" not in row for rows in lines.values() for row in rows)
     notes = ["rows.jsonl and held_out.jsonl hold your data. Look at them before you give the folder away."]
     return {
-        "to": "script", "out": str(out), "script": str(out / "train.py"), "rows": len(lines["rows"]),
+        "to": "script", "out": str(out), "script": str(out / "train.py"),
+        "requirements": str(out / "requirements.txt"), "commands": script_commands(out), "rows": len(lines["rows"]),
         "held_out": len(lines["held_out"]), "rows_as_ids": as_ids, "steps": schedule.total_steps, "notes": notes,
     }  # fmt: skip
+
+
+def script_commands(out: Path) -> list[list[str]]:
+    """What to type to repeat the run somewhere else."""
+    return [["pip", "install", "-r", str(out / "requirements.txt")], ["python", str(out / "train.py")]]
 
 
 def _row(row: Rendered, renderer: Renderer) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Reading speed and memory of engine.data beside datasets.load_dataset, on files that this script writes.
 
-    python tests/bench/data_reading.py [megabytes] [folder]
+    python tests/bench/data_reading.py [megabytes] [folder] [jsonl|json|csv]
 
 Every measurement runs in a process of its own. CPU seconds are user and system time of the process after its imports,
 memory is its peak resident size. `datasets` reads into an Arrow cache in the same folder.
@@ -38,6 +38,11 @@ from engine.data.dataset import load_dataset
 start, first = time.process_time(), 0
 rows = load_dataset(sys.argv[1], keep=100_000).rows
 """
+JOB = """
+from engine.data.inspect import inspect_data
+start, first = time.process_time(), 0
+rows = inspect_data({"source": sys.argv[1]})["rows"]
+"""
 THEIRS = """
 import datasets
 datasets.disable_progress_bars()
@@ -52,24 +57,28 @@ print(json.dumps({"rows": rows, "cpu": time.process_time() - start, "first": fir
 """
 
 
-def write_files(folder: Path, megabytes: int) -> list[Path]:
-    """A JSON lines file, a JSON array and a CSV file of about the given size."""
+def write_files(folder: Path, megabytes: int, only: str = "") -> list[Path]:
+    """A JSON lines file, a JSON array and a CSV file of about the given size, or `only` one of them."""
     import csv
 
     line = json.dumps(ROW)
     count = megabytes * 1_000_000 // len(line)
     lines, array, table = folder / "rows.jsonl", folder / "rows.json", folder / "rows.csv"
-    with lines.open("w") as stream:
-        stream.writelines(line + "\n" for _ in range(count))
-    with array.open("w") as stream:
-        stream.write("[\n" + line)
-        stream.writelines(",\n" + line for _ in range(count - 1))
-        stream.write("\n]\n")
-    with table.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(ROW)
-        writer.writerows(ROW.values() for _ in range(count))
-    return [lines, array, table]
+    wanted = [path for path in (lines, array, table) if only in ("", path.suffix[1:])]
+    if lines in wanted:
+        with lines.open("w") as stream:
+            stream.writelines(line + "\n" for _ in range(count))
+    if array in wanted:
+        with array.open("w") as stream:
+            stream.write("[\n" + line)
+            stream.writelines(",\n" + line for _ in range(count - 1))
+            stream.write("\n]\n")
+    if table in wanted:
+        with table.open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(ROW)
+            writer.writerows(ROW.values() for _ in range(count))
+    return wanted
 
 
 def measure(program: str, path: Path, cache: Path) -> dict[str, float]:
@@ -83,6 +92,9 @@ def measure(program: str, path: Path, cache: Path) -> dict[str, float]:
     return result
 
 
+READERS = (("read_rows", OURS), ("rows to examples", EXAMPLES), ("whole data job", JOB), ("datasets", THEIRS))
+
+
 def main() -> None:
     megabytes = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     with tempfile.TemporaryDirectory(dir=sys.argv[2] if len(sys.argv) > 2 else None) as place:
@@ -90,10 +102,11 @@ def main() -> None:
         print(
             "| file | reader | rows | CPU s | MB/s per core | first row ms | peak MB |\n|---|---|---|---|---|---|---|"
         )
-        for path in write_files(folder, megabytes):
+        only = sys.argv[3] if len(sys.argv) > 3 else ""
+        for path in write_files(folder, megabytes, only):
             size = path.stat().st_size / 1e6
             name = f"{path.name} {size:.0f} MB"
-            for reader, program in (("read_rows", OURS), ("rows to examples", EXAMPLES), ("datasets", THEIRS)):
+            for reader, program in READERS:
                 got = measure(program, path, folder / "cache")
                 first = f"{got['first'] * 1000:.1f}" if got["first"] else ""
                 peak = f"{got['peak']:.0f}"

@@ -95,7 +95,8 @@ def main(chosen: list[str]) -> None:
     """Print the table."""
     warnings.filterwarnings("ignore")
     errors, reserved_errors = [], []
-    print("| GPU | model | method | batch x length | attention | measured MiB | simulated | error | reserved | seconds |")
+    head = "GPU | model | method | batch x length | attention | measured MiB | simulated | error | reserved | seconds"
+    print(f"| {head} |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for number, row in enumerate(rows()):
         if chosen and str(number) not in chosen:

@@ -14,9 +14,9 @@ import pytest
 from engine.runs.store import Run, create_run
 from tests.pty import fake_engine
 from tui import cli, jobs
+from tui.screens.evaluation_text import comparison
 from tui.verbs.chat import Conversation
 from tui.verbs.columns import side_by_side
-from tui.verbs.evaluate import comparison
 
 CHILD = """
 import json, sys
@@ -60,9 +60,7 @@ def words(run: Run, *more: str) -> list[str]:
     return [more[0], run.name, "--runs", str(run.path.parent), *more[1:]]
 
 
-def test_each_prompt_begins_a_conversation_of_its_own(
-    job, run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_prompt_begins_a_conversation_of_its_own(job, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     job(ECHO)
     assert cli.main(words(run, "chat", "--prompt", "one", "--prompt", "two", "--json")) == 0
     assert json.loads(capsys.readouterr().out)["exchanges"] == [

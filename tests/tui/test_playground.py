@@ -14,12 +14,10 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 import tui.jobs
-import tui.screens.playground as playground
-from engine.errors import UserError
 from tests.tui import fake_job, runs
 from tests.tui.test_training import LARGE, SMALL, shown
 from tui.screens.playground import PlaygroundScreen
-from tui.watch.held_out import HeldOut
+from tui.screens.playground_history import history_path, read_history, tally_words
 
 
 class Host(App[None]):
@@ -109,9 +107,6 @@ async def test_esc_stops_an_answer_and_then_leaves(tmp_path: Path, monkeypatch: 
 
 
 async def test_a_held_out_row_shows_what_was_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [HeldOut((("system", "s"), ("user", "Order one")), '{"items": []}', 3)]
-    monkeypatch.setattr(playground, "held_out_prompts", lambda recipe: rows)
-    monkeypatch.setattr(runs.Run, "recipe", lambda self: None)
     async with opened(tmp_path, monkeypatch) as pilot:
         await until(pilot, lambda text: "Ready" in text)
         await pilot.press("f3")
@@ -120,15 +115,86 @@ async def test_a_held_out_row_shows_what_was_expected(tmp_path: Path, monkeypatc
     assert "not as expected" in text  # the base model
 
 
-async def test_data_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(recipe: object) -> list[HeldOut]:
-        raise UserError("The data file is gone.", fix="Put it back.")
-
-    monkeypatch.setattr(playground, "held_out_prompts", missing)
-    monkeypatch.setattr(runs.Run, "recipe", lambda self: None)
-    async with opened(tmp_path, monkeypatch) as pilot:
+async def test_data_that_cannot_be_read_is_said_and_the_chat_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path, monkeypatch, "refuses") as pilot:
+        await until(pilot, lambda text: "Ready" in text)
         await pilot.press("f3")
         await until(pilot, lambda text: "The data file is gone. Put it back." in text)
+        assert not pilot.app.screen.query_one(Input).disabled
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_votes_are_counted_kept_and_shown_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    async with opened(tmp_path, monkeypatch, size=size) as pilot:
+        await until(pilot, lambda text: "Ready" in text)
+        assert pilot.app.screen.check_action("vote", ("left",)) is False
+        await ask(pilot, "Which one?")
+        await until(pilot, lambda text: "F7 or F8 says" in text)
+        await pilot.press("f7", "f8")  # the second vote takes the place of the first
+        await until(pilot, lambda text: "votes: tuned 1" in text)
+    run = runs.Run(tmp_path / "done")
+    (kept,) = read_history(run)
+    assert (kept.question, kept.vote, kept.answers["tuned"]) == ("Which one?", "tuned", '{"items": []}')
+    assert history_path(run).stat().st_mode & 0o777 == 0o600
+    screen = PlaygroundScreen(run)
+    assert tally_words(screen.earlier) == "votes: tuned 1"
+
+
+async def test_what_was_asked_before_can_be_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(tmp_path, monkeypatch, size=SMALL) as pilot:
+        await until(pilot, lambda text: "Ready" in text)
+        for question in ("first question", "second question"):
+            await ask(pilot, question)
+            await until(pilot, lambda text, question=question: text.count(f"> {question}") == 2 and "F7 or" in text)
+        await pilot.press("f10")
+        await until(pilot, lambda text: "Asked before" in text and "tuned: {" in text)
+        await pilot.press("down", "enter")
+        await pilot.pause()
+        assert pilot.app.screen.query_one(Input).value == "first question"
+        await pilot.press("down", "up", "up", "up")
+        assert pilot.app.screen.query_one(Input).value == "first question"
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_a_checkpoint_answers_in_the_column_that_it_was_chosen_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    (tmp_path / "done" / "checkpoints" / "step-00000100").mkdir(parents=True)
+    async with opened(tmp_path, monkeypatch, size=size) as pilot:
+        await until(pilot, lambda text: "Ready" in text)
+        await pilot.press("f6")
+        await until(pilot, lambda text: "Which answer" in text)
+        await pilot.press("up", "enter")
+        await until(pilot, lambda text: "A checkpoint of this run" in text)
+        await pilot.press("down", "down", "enter")
+        await until(pilot, lambda text: "The first answer now comes from step-00000100" in text)
+        await ask(pilot, "Who is there?")
+        await until(pilot, lambda text: "I am step-00000100" in text and "Tuned model" in text)
+    (kept,) = read_history(runs.Run(tmp_path / "done"))
+    assert set(kept.answers) == {"step-00000100", "tuned"}
+
+
+async def test_settings_are_checked_and_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(tmp_path, monkeypatch, size=SMALL) as pilot:
+        screen = pilot.app.screen
+        assert isinstance(screen, PlaygroundScreen)
+        await until(pilot, lambda text: "Ready" in text)
+        await pilot.press("f2")
+        await until(pilot, lambda text: "Longest answer" in text)
+        await pilot.press("end", "9", "9", "enter")
+        await until(pilot, lambda text: "Give a number from 0 to 5." in text)
+        await pilot.press("backspace", "backspace", "backspace", "0", ".", "5", "enter")
+        await until(pilot, lambda text: "temperature 0.5, answers vary" in text)
+    assert screen.settings == {"temperature": 0.5, "top_p": 1.0, "max_tokens": 512}
+
+
+async def test_a_busy_gpu_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(tmp_path, monkeypatch, "busy") as pilot:
+        await until(pilot, lambda text: "Ready on cpu" in text and "The GPU is busy." in text)
 
 
 async def test_a_refused_question_leaves_the_chat_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

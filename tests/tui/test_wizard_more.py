@@ -273,7 +273,7 @@ async def test_text_that_did_not_change_is_not_painted_again(monkeypatch: pytest
 async def test_a_second_enter_starts_no_second_run(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[int] = []
 
-    def slow(answers: Answers, facts: Facts) -> None:
+    def slow(answers: Answers, facts: Facts, rehearse: bool = False) -> None:
         begun.append(1)
         time.sleep(0.5)
         raise UserError("Stopped by the test.")

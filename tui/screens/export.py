@@ -1,34 +1,29 @@
-"""Export: make a merged model, or hand it to Ollama; shows the paths and the exact commands."""
+"""Export: walk to a merged model, a GGUF file, Ollama, the Hub or a script; shows what came of it and the commands."""
 
 from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
 
 from engine.errors import UserError
 from engine.runs.store import Run
 from tui.jobs import AsyncJob
-from tui.steps.words import gigabytes
-from tui.text import clean, one_line
+from tui.screens.export_outcome import can_create, can_publish, failure, outcome
+from tui.screens.export_questions import Ask, next_question, request_of, told_answers
+from tui.text import one_line
+from tui.widgets.choice import ChoiceList
+from tui.widgets.field import PlainInput
 from tui.widgets.key_line import KeyLine
 from tui.widgets.line import Line
-
-CHOICES = (
-    ("merged", "Merged model", "One folder with whole weights in 16 bits, for transformers and vLLM."),
-    ("ollama", "Ollama", "The merged model and a Modelfile, for `ollama create` and `ollama run`."),
-    ("gguf", "GGUF", "One file for llama.cpp, LM Studio and Ollama."),
-    ("script", "Training script", "A Python program that does the same training without Tunewright."),
-)
 
 
 class ExportScreen(Screen[None]):
@@ -38,52 +33,106 @@ class ExportScreen(Screen[None]):
     AUTO_FOCUS = "#choices"
     BINDINGS: ClassVar = [
         Binding("c", "create", "Create in Ollama", id="export.create", tooltip="Run the first command now."),
-        Binding("q,escape", "back", "Back", id="export.back", tooltip="Go back. An export that is going on is ended."),
-    ]
+        Binding("u", "publish", "Send it to the Hub", id="export.publish",
+                tooltip="The folder is as you see it; this sends it in one commit."),
+        Binding("q,escape", "back", "Back", id="export.back",
+                tooltip="To the question before, then to the page before. An export that is going on is ended."),
+    ]  # fmt: skip
 
     def __init__(self, run: Run) -> None:
         super().__init__()
         self.run = run
         self.job: AsyncJob | None = None
+        self.answers: dict[str, Any] = {}
+        self.known: dict[str, Any] = {}
+        self.asked: Ask | None = None
         self.result: dict[str, Any] | None = None
         self.creating = False
 
     def compose(self) -> ComposeResult:
         yield Line([[(f" {self.run.name}", "strong"), ("  export", "key")]], id="header")
-        options = [Option(Content.assemble((title, "bold"), f"\n{text}"), id=name) for name, title, text in CHOICES]
-        yield OptionList(*options, id="choices", markup=False)
+        yield Static("", id="question", markup=False)
+        yield ChoiceList(id="choices")
+        yield PlainInput(id="typed")
         yield Line(id="message")
-        with VerticalScroll(id="outcome", can_focus=False):
+        with VerticalScroll(id="outcome"):
             yield Static("", id="told", markup=False)
         yield KeyLine()
 
     def on_mount(self) -> None:
-        """Say what to do."""
-        self._say("Choose what to make and press Enter.", "dim")
+        """Ask at once; what can be done here is found out meanwhile."""
+        self._ask()
+        self.run_worker(self._look(), group="look", exclusive=True)
 
     async def on_unmount(self) -> None:
         """The job ends with the page."""
         if self.job is not None:
             await self.job.close()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Creating in Ollama makes sense once there is something to create, and only where Ollama is."""
-        if action == "create":
-            return bool(self.result and can_create(self.result) and not self.creating)
-        return True
+    async def _look(self) -> None:
+        job = AsyncJob("leaving", {"run": str(self.run.path)})
+        try:
+            await job.start()
+            self.known = await job.result()
+        except (UserError, OSError):
+            return  # the export itself says what is wrong, when it is asked for
+        finally:
+            await job.close()
+        if self.job is None and self.result is None and self.asked and self.asked.key == "to":
+            self._ask()
+
+    # questions
+
+    def _ask(self) -> None:
+        self.asked = next_question(self.answers, self.known)
+        if self.asked is None:
+            self.run_worker(self._export(request_of(str(self.run.path), self.answers)), group="export", exclusive=True)
+            return
+        chosen = told_answers(self.answers)
+        head = [(f"{chosen}\n", "$text-muted")] if chosen else []
+        self.query_one("#question", Static).update(Content.assemble(*head, (self.asked.title, "bold")))
+        choices, typed = self.query_one(ChoiceList), self.query_one(PlainInput)
+        choices.display, typed.display = not self.asked.typed, self.asked.typed
+        self._show_outcome(False)
+        if self.asked.typed:
+            typed.value, typed.placeholder = "", self.asked.placeholder
+            typed.focus()
+        else:
+            recommended = next((option.value for option in self.asked.options if option.recommended), "")
+            choices.show(self.asked.options, choices.value if self.asked.key == "to" else recommended)
+            choices.focus()
+        hint = "Type it and press Enter." if self.asked.typed else "Choose and press Enter."
+        self._say(hint, "dim")
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Start the export that was chosen."""
+        """Take the answer and go on."""
         event.stop()
-        if self.job is None and event.option.id:
-            self.run_worker(self._export(event.option.id), group="export", exclusive=True)
+        if self.asked is not None and self.job is None:
+            self.answers[self.asked.key] = event.option.id or ""
+            self._ask()
 
-    async def _export(self, kind: str) -> None:
+    @on(PlainInput.Submitted, "#typed")
+    def _typed(self, event: PlainInput.Submitted) -> None:
+        event.stop()
+        if self.asked is not None and self.job is None:
+            self.answers[self.asked.key] = event.value.strip()
+            self._ask()
+
+    def _show_outcome(self, shown: bool) -> None:
+        self.query_one("#outcome").display = shown
+        self.query_one("#question").display = not shown
+        if shown:
+            self.query_one(ChoiceList).display = self.query_one(PlainInput).display = False
+            self.query_one("#outcome").focus()
+
+    # the job
+
+    async def _export(self, request: dict[str, Any]) -> None:
         self.result = None
-        self.refresh_bindings()
-        self.query_one("#told", Static).update("")
+        self._show_outcome(True)
+        self.query_one("#told", Static).update(told_answers(self.answers))
         self._say("Starting.", "key")
-        self.job = AsyncJob("export", {"run": str(self.run.path), "to": kind})
+        self.job = AsyncJob("export", request)
         try:
             await self.job.start()
             self.result = await self.job.result(self._show_progress)
@@ -94,6 +143,7 @@ class ExportScreen(Screen[None]):
         finally:
             job, self.job = self.job, None
             await job.close()
+            self.refresh_bindings()
 
     def _show_progress(self, progress: Any) -> None:
         if not isinstance(progress, dict):
@@ -103,46 +153,53 @@ class ExportScreen(Screen[None]):
         self._say(f"{words[:1].upper()}{words[1:]}{': ' + detail if detail else ''}", "key")
 
     def _failed(self, error: UserError) -> None:
-        self._say("The export failed.", "bad")
-        lines = [("what", error.what), ("where", error.where), ("to mend it", error.fix)]
-        told = [(f"{label:<12}{clean(text)}\n", "") for label, text in lines if text]
-        self.query_one("#told", Static).update(Content.assemble(*told))
+        self._say("The export failed. Esc goes back to the questions.", "bad")
+        self.query_one("#told", Static).update(Content.assemble(*failure(error.what, error.where, error.fix)))
 
     def _done(self, result: dict[str, Any]) -> None:
-        self._say("Done.", "good")
+        waits = can_publish(result, str(self.answers.get("repo") or ""))
+        more = f" Nothing is sent yet: u sends it to {self.answers.get('repo')}." if waits else ""
+        self._say(f"Done.{more}", "good")
         self.query_one("#told", Static).update(Content.assemble(*outcome(result)))
-        self.refresh_bindings()
+
+    # keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Creating in Ollama makes sense once there is something to create, and only where Ollama is."""
+        result = self.result if self.job is None else None
+        if action == "create":
+            return bool(result and can_create(result) and not self.creating)
+        if action == "publish":
+            return bool(result and can_publish(result, str(self.answers.get("repo") or "")))
+        return True
+
+    def action_publish(self) -> None:
+        """Send the folder that was shown."""
+        request = request_of(str(self.run.path), self.answers) | {"repo": self.answers["repo"]}
+        self.run_worker(self._export(request), group="export", exclusive=True)
 
     async def action_create(self) -> None:
         """Run `ollama create`, without a shell, and say what it says at the end."""
         if not self.result or self.creating:
             return
-        command = [str(word) for word in self.result["commands"][0]]
         self.creating = True
         self.refresh_bindings()
         self._say("Ollama is taking the model in. This copies its weights.", "key")
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE, cwd=str(self.result.get("out") or self.run.path),
-            )  # fmt: skip
-            _, told = await process.communicate()
-        except OSError as error:
-            self._say(f"Ollama could not be started: {error.strerror}.", "bad")
-        else:
-            run = shlex.join(map(str, self.result["commands"][1]))
-            last = told.decode(errors="replace").strip().splitlines()[-1:] or [""]
-            if process.returncode == 0:
-                self._say(f"Ollama has it. Talk to it in a terminal: {run}", "good")
-            else:
-                self._say(f"ollama create ended with code {process.returncode}. {last[0]}", "bad")
+            self._say(*await create_in_ollama(self.result, str(self.result.get("out") or self.run.path)))
         finally:
             self.creating = False
             self.refresh_bindings()
 
     def action_back(self) -> None:
-        """Leave; the job is ended by `on_unmount`."""
-        if len(self.app.screen_stack) > 2:
+        """One question back; from the first one, leave. The job is ended by `on_unmount`."""
+        if self.answers and self.job is None:
+            finished = self.asked is None
+            self.answers = {} if finished and self.result else dict(list(self.answers.items())[:-1])
+            self.result = None
+            self._ask()
+            self.refresh_bindings()
+        elif len(self.app.screen_stack) > 2:
             self.app.pop_screen()
         else:
             self.app.exit()
@@ -151,36 +208,18 @@ class ExportScreen(Screen[None]):
         self.query_one("#message", Line).say(f" {one_line(text)}", look)
 
 
-def can_create(result: Mapping[str, Any]) -> bool:
-    """Whether the first command makes a model in an Ollama that is installed here."""
-    commands = result.get("commands") or [[]]
-    return bool(result.get("installed")) and [str(word) for word in commands[0][:2]] == ["ollama", "create"]
-
-
-def _commands_title(result: Mapping[str, Any]) -> str:
-    if can_create(result):
-        return "Press c to run the first one now"
-    if result.get("to") == "ollama":
-        return "Ollama is not here; run these where it is"
-    return "To serve it, for example"
-
-
-def outcome(result: dict[str, Any]) -> list[tuple[str, str]]:
-    """What came of an export: where it lies, how large it is, the commands to copy, and what to know about it."""
-    told: list[tuple[str, str]] = []
-    for label, key in (("folder", "out"), ("file", "file"), ("Modelfile", "modelfile")):
-        if result.get(key):
-            told += [(f"{label:<12}", "$text-muted"), (f"{clean(str(result[key]))}\n", "")]
-    if isinstance(result.get("bytes"), int | float):
-        told += [(f"{'size':<12}", "$text-muted"), (f"{gigabytes(result['bytes'])}\n", "")]
-    same = (result.get("agreement") or {}).get("same_choice")
-    if isinstance(same, int | float):
-        told.append((f"{'checked':<12}", "$text-muted"))
-        told.append((f"the same choice as the trained model at {same:.1%} of places\n", ""))
-    commands = [shlex.join(map(str, command)) for command in result.get("commands") or []]
-    if commands:
-        told.append((f"\n{_commands_title(result)}:\n", ""))
-        told += [(f"  {clean(command)}\n", "bold $text-accent") for command in commands]
-    for note in result.get("notes") or []:
-        told.append((f"\n{clean(str(note))}\n", "$text-warning"))
-    return told
+async def create_in_ollama(result: dict[str, Any], folder: str) -> tuple[str, str]:
+    """Run the first command of an export; (what came of it, its look)."""
+    create, run = (list(map(str, command)) for command in result["commands"][:2])
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *create, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE, cwd=folder,
+        )  # fmt: skip
+        _, told = await process.communicate()
+    except OSError as error:
+        return f"Ollama could not be started: {error.strerror}.", "bad"
+    if process.returncode == 0:
+        return f"Ollama has it. Talk to it in a terminal: {shlex.join(run)}", "good"
+    last = told.decode(errors="replace").strip().splitlines()[-1:] or [""]
+    return f"ollama create ended with code {process.returncode}. {last[0]}", "bad"

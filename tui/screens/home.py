@@ -54,6 +54,8 @@ class HomeScreen(Screen[None]):
     BINDINGS = [
         Binding("n", "new", "New", tooltip="Begin a new fine-tune.", id="home.new"),
         Binding("t", "chat", "Chat", tooltip="Talk with the result of the highlighted run.", id="home.chat"),
+        Binding("v", "evaluate", "Evaluate", tooltip="Measure the result of the highlighted run on held-out rows.",
+                id="home.evaluate"),
         Binding("x", "export", "Export", tooltip="Hand the result of the highlighted run on.", id="home.export"),
         Binding("r", "resume", "Resume", tooltip="Go on with the highlighted run from its last checkpoint.",
                 id="home.resume"),
@@ -61,7 +63,7 @@ class HomeScreen(Screen[None]):
                 tooltip="Lay the loss of the highlighted run over that of the others."),
         Binding("l", "clone", "Clone", tooltip="Begin a new fine-tune with the answers of the highlighted run.",
                 id="home.clone"),
-        Binding("d", "delete", "Delete", tooltip="Delete the highlighted run; you type its name first.",
+        Binding("d", "delete", "Delete", show=False, tooltip="Delete the highlighted run; you type its name first.",
                 id="home.delete"),
         Binding("question_mark,f1", "explain", "Help", tooltip="Explain this page and its keys.", id="home.explain"),
     ]  # fmt: skip
@@ -189,6 +191,11 @@ class HomeScreen(Screen[None]):
         if (run := self._run()) is not None:
             self.tunewright.open_playground(run)
 
+    def action_evaluate(self) -> None:
+        """Measure the result."""
+        if (run := self._run()) is not None:
+            self.tunewright.open_evaluation(run)
+
     def action_export(self) -> None:
         """Hand the result on."""
         if (run := self._run()) is not None:
@@ -279,7 +286,7 @@ class HomeScreen(Screen[None]):
         """Actions on a run need a highlighted run that can take them."""
         if action == "compare":
             return self._line() is not None and len(self._lines or ()) > 1
-        if action in ("chat", "export", "resume", "clone", "delete"):
+        if action in ("chat", "evaluate", "export", "resume", "clone", "delete"):
             line = self._line()
             return line is not None and action in line.actions
         return True

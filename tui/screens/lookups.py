@@ -26,11 +26,18 @@ REST_SECONDS = 0.7
 
 
 async def inspect_data(answers: Answers, facts: Facts) -> dict[str, Any]:
-    """The data job in a child process that ends with this worker."""
+    """The data job in a child process that ends with this worker. The first rows are told before the end."""
     from tui.jobs import AsyncJob
 
+    asked = facts.data.asked
     async with AsyncJob("data", look.data_request(answers, facts)) as job:
-        return await job.result()
+        async for message in job.messages():
+            if "result" in message:
+                return dict(message["result"])
+            if "early" in message and facts.data.asked == asked:
+                facts.data.early = dict(message["early"])
+                facts.tell()
+        raise job.died()
 
 
 async def find_machine(answers: Answers, facts: Facts) -> Any:
@@ -89,7 +96,7 @@ class Lookups:
 
     def __init__(self, screen: Screen[Any], answers: Answers, told: Callable[[], None]) -> None:
         self._screen, self._answers, self._told = screen, answers, told
-        self.facts = Facts()
+        self.facts = Facts(tell=told)
         self.columns: list[str] = []
         """The columns of the data as last read: they stay known while another way to read them fails."""
 

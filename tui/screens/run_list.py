@@ -18,7 +18,7 @@ WORDS = {
     "new": "not started",
 }  # fmt: skip
 ACTIONS = {
-    "finished": ("chat", "export", "clone", "delete"),
+    "finished": ("chat", "evaluate", "export", "clone", "delete"),
     "stopped": ("resume", "clone", "delete"),
     "lost": ("resume", "clone", "delete"),
     "failed": ("resume", "clone", "delete"),

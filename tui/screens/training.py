@@ -57,6 +57,8 @@ class TrainingScreen(Views, Controls):
         Binding("r", "resume", "Go on", id="training.resume", tooltip="Go on from the newest sound checkpoint."),
         Binding("p", "playground", "Try it", id="training.playground",
                 tooltip="Talk with the base and the tuned model."),
+        Binding("v", "evaluation", "Evaluate", id="training.evaluation",
+                tooltip="Measure base and tuned on the held-out rows, with intervals."),
         Binding("x", "export", "Export", id="training.export", tooltip="Make a merged model, or hand it to Ollama."),
         Binding("d", "detach", "Detach", id="training.detach", tooltip="Leave the program. Training continues."),
         Binding("l", "view('log')", "Log", id="training.log",
@@ -148,9 +150,7 @@ class TrainingScreen(Views, Controls):
     def _begin_catching_up(self) -> None:
         """Show samples of a long run at once, and read all of it bit by bit."""
         self.preview = self.feed.preview()
-        self.call_after_refresh(
-            self.charts.show_preview, self.preview.steps, self.preview.history.total_steps
-        )
+        self.call_after_refresh(self.charts.show_preview, self.preview.steps, self.preview.history.total_steps)
         self._catch_up()
 
     def _catch_up(self) -> None:

@@ -48,7 +48,7 @@ class Controls(Screen[None]):
         has_result = ended and self.run.result_dir.is_dir()
         if action in {"stop", "detach", "save_now", "evaluate_now", "pause", "ring"}:
             return not ended
-        if action in {"playground", "export"}:
+        if action in {"playground", "evaluation", "export"}:
             return has_result
         if action == "resume":
             reason = (self.feed.history.ended or {}).get("reason")
@@ -73,9 +73,7 @@ class Controls(Screen[None]):
             "The engine writes a checkpoint and ends, so that the GPU is free for something else. "
             "Press r here, or use tunewright resume, to go on from there."
         )
-        self.app.push_screen(
-            QuestionScreen(question, consequence, "pause", "keep training"), self._pause_if_confirmed
-        )
+        self.app.push_screen(QuestionScreen(question, consequence, "pause", "keep training"), self._pause_if_confirmed)
 
     def _pause_if_confirmed(self, yes: bool | None) -> None:
         if yes:
@@ -174,6 +172,12 @@ class Controls(Screen[None]):
         from tui.screens.playground import PlaygroundScreen
 
         self.app.push_screen(PlaygroundScreen(self.run))
+
+    def action_evaluation(self) -> None:
+        """Measure the result."""
+        from tui.screens.evaluation import EvaluationScreen
+
+        self.app.push_screen(EvaluationScreen(self.run))
 
     def action_export(self) -> None:
         """Hand the result on."""

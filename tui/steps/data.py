@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 from engine.errors import UserError
 from engine.recipe_keys import KEYS
 from tui.answers import Answers
+from tui.steps import lengths
 from tui.steps.base import Option, Problem, Question, Remedy, Step
+from tui.steps.data_files import PACKED, SUFFIXES, ending, is_hub_name, nearby_files, nearby_hint, size_words
 from tui.steps.facts import Facts
 from tui.steps.words import count, plural, shown
 
-SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".txt")
 FORMAT_TITLES = {
     "auto": ("Detect it", "The names of the columns and the shape of the rows decide."),
     "instruction": ("Instruction", "Columns instruction, input (may be empty), output."),
@@ -27,9 +29,11 @@ FORMAT_TITLES = {
     "text": ("Plain text", "One text per row, or a .txt file."),
 }
 HELP = """\
-Give a file with your examples: .jsonl, .json, .csv, .parquet or .txt, or owner/name of a dataset on the Hugging Face \
-Hub. The program looks at the rows and says how it \
-reads them. Nothing leaves this machine.
+Give a file with your examples: .jsonl, .json, .csv, .tsv, .parquet, .txt or .md, each also packed as .gz, .zst or \
+.bz2; a folder of such files; or owner/name of a dataset on the Hugging Face Hub. The program looks at the rows and \
+says how it reads them. Nothing leaves this machine.
+
+`m` shows one row at a time, whole, and which of its tokens are learned; `d` shows all findings and the lengths.
 
 The preview shows rows as the model will see them. Bright text is learned; dim text is context that the model reads \
 and does not learn to write. A mark shows where a long row is cut.
@@ -38,30 +42,9 @@ A few hundred good rows are enough to learn a form or a style. For wide knowledg
 contradict each other cost more than missing rows."""
 
 
-def nearby_files(places: tuple[Path, ...] | None = None, limit: int = 8) -> list[Path]:
-    """Data files in the working directory and its `data` folder."""
-    here = Path.cwd()
-    found: list[Path] = []
-    for place in places if places is not None else (here, here / "data"):
-        try:
-            names = sorted(place.iterdir())
-        except OSError:
-            continue
-        found.extend(path for path in names if path.suffix.lower() in SUFFIXES and path.is_file())
-    return [path for path in found if path.name not in {"package.json", "requirements.txt"}][:limit]
-
-
 def options(answers: Answers, facts: Facts) -> list[Option]:
     """Files that lie nearby."""
-    return [Option(str(path), str(path), _size(path)) for path in nearby_files()]
-
-
-def _size(path: Path) -> str:
-    try:
-        size = path.stat().st_size
-    except OSError:
-        return ""
-    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+    return [Option(str(path), str(path), size_words(path)) for path in nearby_files()]
 
 
 def format_options(answers: Answers, facts: Facts) -> list[Option]:
@@ -80,35 +63,16 @@ def apply(answers: Answers, facts: Facts, text: str) -> None:
     if not source:
         raise UserError("No data is given yet.", "Data", "Type the path of a file with your examples.")
     path = Path(source).expanduser()
-    if not path.exists() and not _is_hub_name(source):
-        raise UserError("This file does not exist.", str(path), _nearby_hint(path))
-    if path.is_file() and path.suffix.lower() not in SUFFIXES:
+    if not path.exists() and not is_hub_name(source):
+        raise UserError("This file does not exist.", str(path), nearby_hint(path))
+    if path.is_file() and ending(path) not in SUFFIXES:
         raise UserError(f"A {path.suffix or 'file without an ending'} is not understood.", str(path),
-                        f"Use one of: {', '.join(SUFFIXES)}.")  # fmt: skip
+                        f"Use one of: {', '.join(SUFFIXES)}, also packed as {', '.join(PACKED)}.")  # fmt: skip
     if source == answers.text("data.source"):
         return
-    for key in ("data.format", "data.map"):
+    for key in ("data.format", "data.map", "data.encoding", "data.skip_bad_rows"):
         answers.drop(key)  # they described the other file
     answers.put("data.source", source, "you", "your choice")
-
-
-def _is_hub_name(source: str) -> bool:
-    """Whether it is meant as a dataset on the Hub: owner/name, and not the name of a file."""
-    from engine.data.sources import is_hub_name
-
-    owner, slash, name = source.partition("/")
-    return bool(owner and slash and name) and Path(name).suffix.lower() not in SUFFIXES and is_hub_name(source)
-
-
-def _nearby_hint(path: Path) -> str:
-    import difflib
-
-    try:
-        names = [entry.name for entry in path.parent.iterdir()]
-    except OSError:
-        return f"The folder {path.parent} does not exist either."
-    near = difflib.get_close_matches(path.name, names, n=2, cutoff=0.5)
-    return f"Did you mean {' or '.join(near)}?" if near else "Check the spelling."
 
 
 def apply_format(answers: Answers, facts: Facts, text: str) -> None:
@@ -117,6 +81,17 @@ def apply_format(answers: Answers, facts: Facts, text: str) -> None:
         answers.drop("data.format")
         return
     answers.put("data.format", KEYS["data.format"].check(text, "Data"), "you", "your choice")
+
+
+_ENCODING = re.compile(r'If "(?P<words>.*)" is right, say encoding (?P<codec>[\w-]+)')
+
+
+def offered_encoding(facts: Facts) -> tuple[str, str]:
+    """The codec in which a file that is not UTF-8 would be text, and words of it to judge by; empty when none is
+    offered. It is asked, never taken by itself."""
+    problem = facts.data.problem
+    found = _ENCODING.search(problem.fix) if problem is not None else None
+    return (found["codec"], found["words"]) if found else ("", "")
 
 
 def findings(facts: Facts) -> list[Problem]:
@@ -139,14 +114,30 @@ def facts_lines(facts: Facts) -> list[str]:
     result = facts.data.value
     if not result:
         return []
+    return _lines(result)
+
+
+def early_lines(facts: Facts) -> list[str]:
+    """What the first rows say while the rest is being read."""
+    early = facts.data.early
+    if not early:
+        return []
+    lines = [f"The first {plural(int(early.get('rows', 0)), 'row')} are here, the rest is being read."]
+    if early.get("format"):
+        lines.append(f"They are read as {title_of(early)}. {early.get('reason', '')}".strip())
+    return [*lines, *map(str, early.get("notes", ()))]
+
+
+def _lines(result: Mapping[str, Any]) -> list[str]:
     rows = plural(int(result.get("rows", 0)), "row")
     name = str(result.get("format", ""))
     lines = [f"{rows}, read as {title_of(result)}. {result.get('reason', '')}".strip() if name else f"{rows}."]
-    lengths = result.get("lengths") or {}
-    if lengths.get("longest"):
-        text = f"Tokens per row: half have up to {lengths['p50']:,}, 99 % up to {lengths['p99']:,}"
-        learned = f"{count(lengths.get('trained_tokens', 0))} tokens are learned in each pass."
-        lines.append(f"{text}, the longest {lengths['longest']:,}. {learned}")
+    known = result.get("lengths") or {}
+    if known.get("longest"):
+        sampled = f" (from a sample of {known.get('rows', 0):,})" if known.get("sampled_from") else ""
+        text = f"Tokens per row{sampled}: half have up to {known['p50']:,}, 99 % up to {known['p99']:,}"
+        learned = f"{count(known.get('trained_tokens', 0))} tokens are learned in each pass."
+        lines.append(f"{text}, the longest {known['longest']:,}. {learned}")
     lines.extend(str(note) for note in result.get("notes", ()))
     for skipped in result.get("skipped", ()):
         lines.append(f"{plural(int(skipped.get('rows', 0)), 'row')} left out: {skipped.get('reason', '')}")
@@ -157,6 +148,26 @@ def title_of(result: Mapping[str, Any]) -> str:
     """The format that was found, in words."""
     name = str(result.get("format", ""))
     return FORMAT_TITLES.get(name, (name or "unknown", ""))[0].lower()
+
+
+def detail_text(answers: Answers, facts: Facts, bar: str) -> str:
+    """Everything that is known of the data, for a page of its own."""
+    result = facts.data.value or {}
+    findings_text = [f"{_GRAVE[str(one.get('severity'))]}: {_sentence(one)}" for one in result.get("findings", ())]
+    parts = [
+        facts_lines(facts), lengths.label_lines(result, 200), findings_text or ["Nothing was found to be wrong."],
+        lengths.length_lines(result), lengths.histogram_lines(result, 60, bar, 24),
+        lengths.advice_lines(answers, facts),
+    ]  # fmt: skip
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+_GRAVE = {"block": "Must be mended", "warn": "Warning", "note": "Note"}
+
+
+def _sentence(entry: Mapping[str, Any]) -> str:
+    where = f" ({Path(str(entry['where'])).name})" if entry.get("where") else ""
+    return f"{entry.get('what', '')}{where} {entry.get('fix', '')}".rstrip()
 
 
 def validate(answers: Answers, facts: Facts) -> list[Problem]:
@@ -204,9 +215,10 @@ STEP = Step(
     question="What should the model learn from?",
     help=HELP,
     questions=(Question("data.source", "What should the model learn from?", options, apply,
-                        free="A file with your examples (.jsonl .json .csv .parquet .txt), or a Hub dataset"),),
+                        free="A file with examples (.jsonl .json .csv .tsv .parquet .txt .md), or a Hub dataset"),),
     validate=validate,
     summary=summary,
     later=("method", "settings"),
-    keys=("data.source", "data.format", "data.split", "data.map", "data.template", "data.skip_bad_rows"),
+    keys=("data.source", "data.format", "data.split", "data.map", "data.template", "data.encoding",
+          "data.skip_bad_rows"),
 )  # fmt: skip

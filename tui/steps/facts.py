@@ -7,7 +7,7 @@ threads, the plain prompts call them directly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tui.steps.base import Remedy
 
 T = TypeVar("T")
-PREVIEW_ROWS = 5
+PREVIEW_ROWS = 10
 DATA_KEYS = tuple(key for key in KEYS if key.startswith("data.") and key != "data.source")
 """Everything that says how the data is read."""
 
@@ -39,6 +39,8 @@ class Found(Generic[T]):
     busy: bool = False
     value: T | None = None
     problem: UserError | None = None
+    early: T | None = None
+    """What is known of it while it is being looked up; only to be shown, nothing is decided on it."""
 
     def ask(self, question: object, keep: bool = False) -> bool:
         """Begin to look `question` up; False when it was already asked. Nothing asked (None) forgets the finding.
@@ -49,7 +51,7 @@ class Found(Generic[T]):
             return False
         if not keep or question is None:
             self.value = None
-        self.asked, self.problem, self.busy = question, None, question is not None
+        self.asked, self.problem, self.early, self.busy = question, None, None, question is not None
         return self.busy
 
     def settle(self, question: object, value: T | None, problem: UserError | None = None) -> bool:
@@ -70,6 +72,8 @@ class Facts:
     plan: Found[Plan] = field(default_factory=Found)
     remedy: Found[Remedy] = field(default_factory=Found)
     """The one change that makes the chosen method fit, when nothing fits as it is."""
+    tell: Callable[[], None] = lambda: None
+    """Called when something became known early."""
     simulation: Found[Memory] = field(default_factory=Found)
     """The simulation that runs now."""
     simulated: dict[str, Memory | None] = field(default_factory=dict)
@@ -175,6 +179,8 @@ def data_request(answers: Answers, facts: Facts) -> dict[str, Any]:
     directory = tokenizer_directory(facts)
     if directory is not None:
         request["model"] = str(directory)
+    if facts.model.value is not None:
+        request["context_length"] = facts.model.value.spec.context_length
     for key in DATA_KEYS:
         if key in answers.values:
             request[key.split(".")[1]] = answers.values[key].value

@@ -23,6 +23,8 @@ def roles_to_ask(format_name: str, columns: Sequence[str]) -> list[str]:
 
     if format_name not in FORMATS or not columns:
         return []
+    if format_name == "classification" and len(columns) == 1:
+        return []  # the first word of each line may be the class, and the job says whether it is
     taken: list[str] = []
     unknown = []
     for role in FORMATS[format_name].required:

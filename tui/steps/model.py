@@ -153,13 +153,15 @@ def facts_lines(facts: Facts) -> list[str]:
     model = facts.model.value
     if model is None:
         return []
+    from engine.models.gguf_support import support_line
+
     spec = model.spec
     lines = [f"{spec.architecture}, {count(spec.parameters)} parameters, up to {spec.context_length:,} tokens"]
     template = "It has a chat template." if model.has_chat_template else "It has no chat template; a plain one is used."
     lines.append(template)
     if model.download_bytes:
         lines.append(f"{gigabytes(model.download_bytes)} will be downloaded when the run starts.")
-    return lines
+    return [*lines, support_line(model)]
 
 
 def summary(answers: Answers, facts: Facts) -> str:

@@ -60,8 +60,10 @@ def show(found: list[Comparison]) -> None:
     paragraph(f"Measured by each run's rehearsal, before its first step ({', '.join(kinds)}), at the longest batch of "
               "its data; estimate and simulation are of that batch.")  # fmt: skip
     if any(one.device == "cpu" for one in found):
-        paragraph("On a CPU only pages that were touched are resident, and memory that was free inside the process is "
-                  "used again, so less is measured than tensors hold. On a GPU the numbers should agree to 1 %.")
+        paragraph(
+            "On a CPU only pages that were touched are resident, and memory that was free inside the process is "
+            "used again, so less is measured than tensors hold. On a GPU the numbers should agree to 1 %."
+        )
 
 
 def _row(one: Comparison) -> tuple[str, ...]:

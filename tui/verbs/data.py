@@ -10,19 +10,22 @@ from engine.recipe import Answer
 from tui.answers import Answers
 from tui.jobs import run_job
 from tui.steps import facts as looking
+from tui.steps import lengths
 from tui.steps.data import facts_lines
 from tui.steps.facts import Facts
+from tui.steps.mask import BRACKETS
+from tui.steps.words import shown
 from tui.verbs.making import put_settings
 from tui.verbs.output import paragraph, print_json, say
+from tui.widgets.marks import mark
 
-BRACKETS = {"trained": ("[[", "]]"), "cut": ("{{", "}}")}
-"""How a preview marks what is learned and what is cut, without colour."""
 MARKS = {"block": "!!", "warn": "! ", "note": "  "}
-BLOCKED = 2
+BLOCKED = 1
+"""The data can be read, and what was found keeps a run from starting; data that cannot be read is bad input, 2."""
 
 
 def run(arguments: Namespace) -> int:
-    """Look at the data and say it; exit code 2 when it cannot be trained on as it is."""
+    """Look at the data and say it; exit code 1 when it cannot be trained on as it is."""
     answers = Answers(values={"data.source": Answer(arguments.data, "you", "given")})
     put_settings(answers, arguments.overrides)
     facts = Facts()
@@ -35,16 +38,21 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         print_json(result)
     else:
-        _show(facts, result)
+        _show(answers, facts, result)
     return BLOCKED if result.get("worst") == "block" else 0
 
 
-def _show(facts: Facts, result: Mapping[str, Any]) -> None:
-    for line in (*facts_lines(facts), *map(str, result.get("notes", ()))):
+def _show(answers: Answers, facts: Facts, result: Mapping[str, Any]) -> None:
+    for line in (*facts_lines(facts), *lengths.label_lines(result)):
+        paragraph(line)
+    say(*lengths.histogram_lines(result, 72, mark("bar")))
+    for line in lengths.advice_lines(answers, facts):
         paragraph(line)
     for finding in result.get("findings", ()):
         where = f" ({finding['where']})" if finding.get("where") else ""
-        paragraph(f"{MARKS.get(finding['severity'], '')} {finding['what']}{where} {finding.get('fix', '')}".rstrip())
+        words = f"{MARKS.get(finding['severity'], '')} {finding['what']}{where} {finding.get('fix', '')}".rstrip()
+        changes = [f"--set {key}={shown(value)}" for key, value in (finding.get("remedy") or {}).items()]
+        paragraph(f"{words} ({' '.join(changes)})" if changes else words)
     previews = result.get("previews") or []
     if previews:
         rendered = any("pieces" in preview for preview in previews)

@@ -43,8 +43,9 @@ def _answers(arguments: Namespace) -> Answers:
 
 
 def _headless(answers: Answers) -> int:
+    from tui.screens.evaluation_text import comparison
     from tui.steps import review
-    from tui.verbs.evaluate import comparison, evaluate
+    from tui.verbs.evaluate import evaluate
     from tui.verbs.follow import follow
     from tui.verbs.making import look_up
     from tui.verbs.output import paragraph, say

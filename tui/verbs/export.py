@@ -14,6 +14,10 @@ from tui.steps.words import gigabytes
 from tui.verbs.output import fields, print_json, say, warn
 from tui.verbs.places import run_of
 
+OPTIONS = ("create", "type", "llama_cpp", "fetch_converter", "adapter_only", "ollama_base", "dtype", "into",
+           "checkpoint", "what", "repo", "public")  # fmt: skip
+"""What goes into the request as it was given; what was not given is left to the engine."""
+
 
 def run(arguments: Namespace) -> int:
     """Export and say where it is and how to use it."""
@@ -21,7 +25,7 @@ def run(arguments: Namespace) -> int:
     request: dict[str, Any] = {"run": str(run_of(arguments).path), "to": arguments.to}
     if arguments.out:
         request["out"] = str(Path(arguments.out).expanduser().absolute())
-    for option in ("create", "type", "llama_cpp", "fetch_converter", "repo", "public"):
+    for option in OPTIONS:
         if getattr(arguments, option):
             request[option] = getattr(arguments, option)
     result = run_job("export", request, _progress)
@@ -40,13 +44,19 @@ def _progress(progress: Any) -> None:
 def _lines(result: Mapping[str, Any]) -> list[str]:
     """Where it is, what to know about it, and the commands that come next, quoted for a shell."""
     size = {"size": gigabytes(result["bytes"])} if isinstance(result.get("bytes"), int) else {}
-    plain = {key: str(result[key]) for key in ("out", "dtype", "file", "script", "url", "modelfile") if result.get(key)}
+    plain = {
+        key: str(result[key])
+        for key in ("out", "dtype", "file", "script", "url", "requirements", "modelfile")
+        if result.get(key)
+    }
     lines = [*fields({**plain, **size}), *(f"Note: {note}" for note in result.get("notes", ()))]
     commands = [f"  {shlex.join(command)}" for command in result.get("commands", ())]
     if result.get("created"):
         lines += ["Ollama has the model. Talk to it:", *commands[1:]]
     elif commands and result.get("installed"):
         lines += ["Hand it to Ollama, or export again with --create:", *commands]
+    elif commands and result.get("to") != "ollama":
+        lines += ["To use it:", *commands]
     elif commands:
         lines += ["Ollama is not installed here (ollama.com). Where it is:", *commands]
     return lines

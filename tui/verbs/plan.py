@@ -138,7 +138,7 @@ def _show_sharing(plan: Plan) -> None:
 
 def _show_method(method: MethodPlan) -> None:
     memory = method.memory
-    say("", f"Memory of {METHOD_TITLES.get(method.name, method.name)} ({memory.kind}):")
+    say("", f"Memory of {METHOD_TITLES.get(method.name, method.name)} ({memory.certainty}):")
     parts = sorted(memory.parts.items(), key=lambda part: -part[1])
     say(*(f"  {line}" for line in fields({name: gigabytes(size) for name, size in parts if size > 0})))
     say("", "Settings:")

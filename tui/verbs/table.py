@@ -85,10 +85,16 @@ def _data(parser: ArgumentParser) -> None:
 
 def _plan(parser: ArgumentParser) -> None:
     _choices(parser)
-    parser.add_argument("--simulate", action="store_true",
-                        help="follow one training step of each method without weights: exact, takes seconds")
-    parser.add_argument("--calibration", action="store_true",
-                        help="instead: how estimates and simulations of the runs here compare with what they measured")
+    parser.add_argument(
+        "--simulate",
+        action="store_true",
+        help="follow one training step of each method without weights: exact, takes seconds",
+    )
+    parser.add_argument(
+        "--calibration",
+        action="store_true",
+        help="instead: how estimates and simulations of the runs here compare with what they measured",
+    )
     _pretend(parser)
     _runs(parser)
     _json(parser)
@@ -107,8 +113,11 @@ def _train(parser: ArgumentParser) -> None:
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe file; or give --model and --data")
     _choices(parser)
     parser.add_argument("--name", metavar="N", help="name of the run (default: from model and method)")
-    parser.add_argument("--rehearse-only", action="store_true",
-                        help="load the model, measure the longest batch and stop; `resume` then trains")
+    parser.add_argument(
+        "--rehearse-only",
+        action="store_true",
+        help="load the model, measure the longest batch and stop; `resume` then trains",
+    )
     _runs(parser)
     _no_input(parser)
     _follow_or_json(parser)
@@ -148,12 +157,24 @@ def _resume(parser: ArgumentParser) -> None:
 
 
 def _run(parser: ArgumentParser) -> None:
-    parser.add_argument("--auto-resume", action="store_true",
-                        help="go on with every run whose engine was lost with the machine or killed")
-    parser.add_argument("--print-unit", choices=("systemd", "cron"), metavar="KIND",
-                        help="print what makes this happen at every start of the machine: systemd or cron")
-    parser.add_argument("--watch", type=float, default=30.0, metavar="SECONDS",
-                        help="how long a run of another host has to be silent to count as lost (default: 30)")
+    parser.add_argument(
+        "--auto-resume",
+        action="store_true",
+        help="go on with every run whose engine was lost with the machine or killed",
+    )
+    parser.add_argument(
+        "--print-unit",
+        choices=("systemd", "cron"),
+        metavar="KIND",
+        help="print what makes this happen at every start of the machine: systemd or cron",
+    )
+    parser.add_argument(
+        "--watch",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long a run of another host has to be silent to count as lost (default: 30)",
+    )
     _runs(parser)
     _json(parser)
 
@@ -174,22 +195,54 @@ def _chat(parser: ArgumentParser) -> None:
 def _eval(parser: ArgumentParser) -> None:
     _run_name(parser)
     parser.add_argument("--rows", type=int, default=0, metavar="N", help="answer at most this many rows (default: 200)")
+    parser.add_argument("--checkpoint", metavar="NAME", help="a checkpoint of the run instead of its result")
     _json(parser)
 
 
 def _export(parser: ArgumentParser) -> None:
     _run_name(parser)
-    parser.add_argument("--to", choices=("merged", "ollama", "gguf", "script", "hub"), required=True,
-                        help="merged: one model folder in 16 bits; ollama: that and a Modelfile; gguf: one file for "
-                             "llama.cpp; script: a program that repeats the run; hub: a private repository")
+    parser.add_argument(
+        "--to",
+        choices=("merged", "ollama", "gguf", "script", "hub"),
+        required=True,
+        help="merged: one model folder in 16 bits; ollama: that and a Modelfile; gguf: one file for "
+        "llama.cpp; script: a program that repeats the run; hub: a private repository",
+    )
     parser.add_argument("--out", metavar="DIR", help="default: exports/ in the folder of the run")
     parser.add_argument("--create", action="store_true", help="with ollama: run `ollama create` as well")
     parser.add_argument("--type", metavar="TYPE", help="with gguf: f32, f16, bf16, q8_0 and so on (default: bf16)")
     parser.add_argument("--llama-cpp", metavar="DIR", help="with gguf: a llama.cpp folder with its converter")
-    parser.add_argument("--fetch-converter", action="store_true",
-                        help="with gguf: download llama.cpp's converter (77 MB, checked by its hash)")
+    parser.add_argument(
+        "--fetch-converter",
+        action="store_true",
+        help="with gguf: download llama.cpp's converter (77 MB, checked by its hash)",
+    )
+    parser.add_argument("--adapter-only", action="store_true", help="with gguf: the adapter alone")
+    parser.add_argument(
+        "--ollama-base",
+        metavar="NAME",
+        help="with --adapter-only: the base model's name in Ollama, for a Modelfile with ADAPTER",
+    )
+    parser.add_argument("--dtype", choices=("bf16", "fp16", "fp32"), help="with merged: the number format")
+    parser.add_argument(
+        "--into",
+        choices=("trained", "original"),
+        help="with QLoRA: the base as it was trained on (default), or as its files hold it",
+    )
+    parser.add_argument("--checkpoint", metavar="NAME", help="a checkpoint of the run instead of its result")
+    parser.add_argument("--what", choices=("adapter", "merged"), help="with hub: what is published")
     parser.add_argument("--repo", metavar="USER/NAME", help="with hub: where to; without it only the folder is made")
     parser.add_argument("--public", action="store_true", help="with hub: everybody may see it")
+    _json(parser)
+
+
+def _adapters(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", default="", help="one run: its adapter and how to serve it")
+    parser.add_argument(
+        "--combine", metavar="NAME[=WEIGHT]", nargs="+", help="make one adapter from those of these runs"
+    )
+    parser.add_argument("--out", metavar="DIR", help="with --combine: where the new adapter goes")
+    _runs(parser)
     _json(parser)
 
 
@@ -241,6 +294,8 @@ VERBS: tuple[Verb, ...] = (
          "tunewright eval base-lora --json", "tui.verbs.evaluate:run", _eval),
     Verb("report", "write a run down as one HTML page and one picture",
          "tunewright report base-lora --out ~/reports", "tui.verbs.report:run", _report),
+    Verb("adapters", "list the adapters of all runs, say how to serve one, combine several",
+         "tunewright adapters --combine base-lora other=0.5 --out both", "tui.verbs.adapters:run", _adapters),
     Verb("export", "make a model folder that other programs load, or an Ollama model",
          "tunewright export base-lora --to ollama", "tui.verbs.export:run", _export),
 )  # fmt: skip

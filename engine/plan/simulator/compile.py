@@ -1,26 +1,28 @@
 """Compile the simulator into tables that plain Python evaluates in a fraction of a millisecond.
 
-    python -m engine.plan.simulator.compile [FAMILY ...]
+    python -m engine.plan.simulator.compile [--missing] [FAMILY ...]
 
 For each family, method and way of computing, probes of two, three and four layers are followed; a moment is kept when
 all three agree on the operation and its live bytes are linear in the number of layers. Of the moments only those are
 written that are needed to come within 0.02 % of the largest for models of realistic sizes. Result:
-assets/plan/FAMILY.json.
+assets/plan/FAMILY.json. With --missing, what a file from the same versions of the packages already has is kept.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from engine.plan.adapters import ALL_LINEAR, TARGET_GROUPS
 from engine.plan.memory import TrainingShape
 from engine.plan.simulator.request import Simulation
 from engine.plan.simulator.structures import STRUCTURES, Structure, probe_config
@@ -47,21 +49,30 @@ class Variant:
     precision: str
     checkpointing: bool
     masked: bool
+    targets: str = ""
+    chunked_loss: bool = True
 
     @property
     def key(self) -> str:
-        return table_key(self.method, self.tied, self.device, self.precision, self.checkpointing, self.masked)
+        return table_key(
+            self.method, self.tied, self.device, self.precision, self.checkpointing, self.masked, self.targets,
+            self.chunked_loss,
+        )  # fmt: skip
 
 
 def variants(structure: Structure) -> Iterator[Variant]:
     """All variants of a structure that are compiled."""
-    for device, precision in structure.precisions or PRECISIONS:
-        for checkpointing in (True, False):
-            for masked in (False, True):
-                for tied in structure.ties:
-                    yield Variant("full", tied, device, precision, checkpointing, masked)
-                for method in ("lora", "qlora"):
-                    yield Variant(method, structure.ties[0], device, precision, checkpointing, masked)
+    for place, (device, precision) in enumerate(structure.precisions or PRECISIONS):
+        for checkpointing, masked in itertools.product((True, False), (False, True)):
+            for tied in structure.ties:
+                yield Variant("full", tied, device, precision, checkpointing, masked)
+            for method in ("lora", "qlora"):
+                usual = Variant(method, structure.ties[0], device, precision, checkpointing, masked)
+                yield usual
+                for targets in structure.target_groups if place == 0 else ():
+                    yield replace(usual, targets=targets)
+                if structure.whole_logits and place == 0:
+                    yield replace(usual, chunked_loss=False)
 
 
 def follow_probe(structure: Structure, variant: Variant, probe: Probe, layers: int) -> SymbolicTracker:
@@ -70,7 +81,7 @@ def follow_probe(structure: Structure, variant: Variant, probe: Probe, layers: i
 
     shape = TrainingShape(
         variant.method, probe.batch, probe.length, probe.rank, variant.checkpointing, "adamw_torch_fused",
-        variant.precision,
+        variant.precision, 1, TARGET_GROUPS.get(variant.targets, (ALL_LINEAR,)), variant.chunked_loss,
     )  # fmt: skip
     request = Simulation(
         probe_config(structure, probe, layers, variant.tied), shape,
@@ -84,7 +95,8 @@ def follow_probe(structure: Structure, variant: Variant, probe: Probe, layers: i
 
 def moments_of(structure: Structure, variant: Variant) -> list[Moment]:
     """The distinct moments of a variant on which the three probes agree."""
-    probe = make_probe(variant.masked, structure.grouped, structure.square, structure.rotary_share)
+    sizes = (structure.grouped, structure.square, structure.rotary_share, structure.experts, structure.single)
+    probe = make_probe(variant.masked, *sizes)
     runs = [follow_probe(structure, variant, probe, layers).moments for layers in LAYERS]
     found: dict[Any, Moment] = {}
     for phase in ("forward", "backward"):
@@ -119,13 +131,18 @@ def realistic_sizes(structure: Structure, masked: bool, seed: int = 1) -> list[d
         head = draw.choice([8, 16, 32, 64, 80, 96, 128, 256])
         heads = draw.choice([1, 2, 4, 8, 12, 16, 20, 32, 40, 64, 96])
         keys = max(1, heads // draw.choice([2, 3, 4, 5, 7, 8])) if structure.grouped else heads
+        keys = 1 if structure.single else keys
         hidden = head * heads if structure.square or draw.random() < 0.7 else draw.choice([64, 896, 2048, 3584, 5120])
         inner = int(hidden * draw.choice([1.0, 2.0, 2.7, 3.5, 4.0, 5.3, 8.0]))
         batch = draw.choice([1, 2, 4, 8, 16, 32]) if masked else 1
         length = int(2 ** draw.uniform(4, 14 if batch < 8 else 11))
         vocab, rotary = draw.choice([512, 1536, 32000, 50304, 128256, 256000]), int(head * structure.rotary_share)
         rank = draw.choice([1, 8, 16, 64, 128])
-        sizes = values_of(hidden, inner, heads, keys, head, rotary, vocab, batch, length, rank)
+        mixture = (draw.choice([8, 16, 60, 64, 128]), draw.choice([1, 2, 4, 8]), draw.choice([1, 4]) * inner)
+        if structure.experts:
+            inner = int(hidden * draw.choice([0.3, 0.5, 0.7, 1.0, 3.5]))
+        more = mixture if structure.experts else (0, 0, 0)
+        sizes = values_of(hidden, inner, heads, keys, head, rotary, vocab, batch, length, rank, *more)
         found.append(sizes | {"L": float(draw.choice([1, 2, 4, 5, 12, 16, 24, 32, 48, 80]))})
     return found
 
@@ -159,11 +176,13 @@ def choose(structure: Structure, variant: Variant, moments: list[Moment]) -> lis
     return [moments[index] for index in sorted(chosen)]
 
 
-def compile_structure(structure: Structure, say: Any = print) -> dict[str, Any]:
-    """All tables of a structure, in the form that is written."""
-    names: dict[str, int] = {}
-    tables: dict[str, Any] = {}
+def compile_structure(structure: Structure, known: dict[str, Any], say: Any = print) -> dict[str, Any]:
+    """All tables of a structure, in the form that is written; those in `known` are kept as they are."""
+    names = {name: index for index, name in enumerate(known.get("monomials", ()))}
+    tables: dict[str, Any] = dict(known.get("tables", {}))
     for variant in variants(structure):
+        if variant.key in tables:
+            continue
         started = time.process_time()
         try:
             moments = moments_of(structure, variant)
@@ -174,7 +193,18 @@ def compile_structure(structure: Structure, say: Any = print) -> dict[str, Any]:
         tables[variant.key] = [_written(moment, names) for moment in chosen]
         spent = time.process_time() - started
         say(f"{structure.name} {variant.key}: {len(moments)} moments, {len(chosen)} kept, {spent:.1f} s")
-    return {"versions": {name: version(name) for name in PACKAGES}, "monomials": list(names), "tables": tables}
+    return {"versions": versions(), "monomials": list(names), "tables": tables}
+
+
+def versions() -> dict[str, str]:
+    """The packages that decide what a step does."""
+    return {name: version(name) for name in PACKAGES}
+
+
+def _known(file: Path) -> dict[str, Any]:
+    """The tables that are there, unless other versions made them."""
+    document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return document if document.get("versions") == versions() else {}
 
 
 def _written(moment: Moment, names: dict[str, int]) -> list[Any]:
@@ -190,16 +220,18 @@ def _short(value: float) -> float:
     return int(value) if value == int(value) else round(value, 4)
 
 
-def main(chosen: list[str]) -> None:
+def main(words: list[str]) -> None:
     """Compile the named structures, or all."""
+    chosen = [word for word in words if word != "--missing"]
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "BITSANDBYTES_NOWELCOME": "1"}
     directory = Path(str(TABLE_DIRECTORY))
     directory.mkdir(parents=True, exist_ok=True)
     for structure in STRUCTURES:
         if chosen and structure.name not in chosen and structure.model_type not in chosen:
             continue
-        document = compile_structure(structure, lambda text: print(text, flush=True))
         file = directory / f"{structure.name}.json"
+        known = _known(file) if "--missing" in words else {}
+        document = compile_structure(structure, known, lambda text: print(text, flush=True))
         temporary = file.with_suffix(".tmp")
         temporary.write_text(json.dumps(document, separators=(",", ":")) + "\n", encoding="utf-8")
         temporary.replace(file)

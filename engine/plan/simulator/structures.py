@@ -10,10 +10,12 @@ from engine.plan.simulator.symbols import Probe
 
 @dataclass(frozen=True)
 class Structure:
-    """One way in which layers are built. `name` is "TYPE-grouped" or "TYPE-plain", with the variant behind it.
+    """One way in which layers are built. `name` is "TYPE-grouped", "TYPE-single" (one key head) or "TYPE-plain", with
+    the variant behind it.
 
     `square`: the hidden size is the width of all heads. `ties`: whether head and embedding are one tensor, where it
-    matters.
+    matters. `precisions` are (device, precision); in the first of them tables are also compiled for the choices of
+    layers in `target_groups` and, with `whole_logits`, for the loss over all logits at once.
     """
 
     model_type: str
@@ -25,28 +27,30 @@ class Structure:
     variant: str = ""
     changes: dict[str, Any] = field(default_factory=dict)
     precisions: tuple[tuple[str, str], ...] = ()
+    target_groups: tuple[str, ...] = ()
+    whole_logits: bool = False
+    experts: bool = False
+    single: bool = False
 
     @property
     def name(self) -> str:
-        return structure_name(self.model_type, self.grouped, self.variant)
-
-
-def structure_name(model_type: str, grouped: bool, variant: str) -> str:
-    """The name of a structure, and of its file of tables."""
-    heads = "grouped" if grouped else "plain"
-    return f"{model_type}-{heads}" + (f"-{variant}" if variant else "")
+        heads = "single" if self.single else "grouped" if self.grouped else "plain"
+        return f"{self.model_type}-{heads}" + (f"-{self.variant}" if self.variant else "")
 
 
 _UNTIED, _TIED = (False,), (True,)
 
-_GPU_ONLY = (("cuda", "bf16"),)
+_GPU_ONLY = (("cuda", "bf16"), ("cuda", "fp16"))
+_EVERYWHERE = (("cuda", "bf16"), ("cpu", "fp32"), ("cuda", "fp16"), ("cuda", "fp32"))
+_MIXTURES = (("cuda", "bf16"),)
+_GROUPS = ("qv", "attention")
 
 STRUCTURES: tuple[Structure, ...] = (
-    Structure("llama", True),
-    Structure("llama", False),
-    Structure("qwen3", True),
-    Structure("gpt2", False, _TIED, square=True),
-    Structure("gemma3_text", True, _TIED, precisions=_GPU_ONLY),
+    Structure("llama", True, precisions=_EVERYWHERE, target_groups=_GROUPS, whole_logits=True),
+    Structure("llama", False, precisions=_EVERYWHERE, target_groups=_GROUPS, whole_logits=True),
+    Structure("qwen3", True, precisions=_EVERYWHERE, target_groups=_GROUPS, whole_logits=True),
+    Structure("gpt2", False, _TIED, square=True, precisions=_EVERYWHERE),
+    Structure("gemma3_text", True, _TIED, precisions=(*_GPU_ONLY, ("cpu", "fp32"))),
     Structure("gemma2", True, _TIED, attention="eager", precisions=_GPU_ONLY),
     Structure("phi3", True, precisions=_GPU_ONLY),
     Structure("phi3", False, _UNTIED, precisions=_GPU_ONLY),
@@ -70,6 +74,12 @@ STRUCTURES: tuple[Structure, ...] = (
     ),
     Structure("starcoder2", True, _TIED, precisions=_GPU_ONLY),
     Structure("olmo", False, _UNTIED, precisions=_GPU_ONLY),
+    Structure("gemma3_text", True, _TIED, precisions=_GPU_ONLY[:1], single=True),
+    Structure("mixtral", True, _UNTIED, precisions=_MIXTURES, experts=True),
+    Structure("qwen2_moe", False, _UNTIED, square=True, precisions=_MIXTURES, experts=True),
+    Structure("qwen2_moe", True, _UNTIED, square=True, precisions=_MIXTURES, experts=True),
+    Structure("qwen3_moe", True, _UNTIED, precisions=_MIXTURES, experts=True),
+    Structure("olmoe", False, _UNTIED, square=True, precisions=_MIXTURES, experts=True),
 )  # fmt: skip
 
 
@@ -89,6 +99,11 @@ def probe_config(structure: Structure, probe: Probe, layers: int, tied: bool) ->
         }  # fmt: skip
     if structure.model_type == "falcon":
         config |= {"num_kv_heads": probe.kv_heads, "ffn_hidden_size": probe.inner}
+    if structure.experts:
+        config |= {
+            "num_experts": probe.experts, "num_local_experts": probe.experts, "num_experts_per_tok": probe.chosen,
+            "moe_intermediate_size": probe.inner, "shared_expert_intermediate_size": probe.shared,
+        }  # fmt: skip
     if not structure.square:
         config["head_dim"] = probe.head_dim
     if structure.rotary_share < 1 and "rotary_dim" not in config:

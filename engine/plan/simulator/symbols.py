@@ -25,6 +25,9 @@ class Probe:
     vocab: int = 20011
     rank: int = 20
     rotary: int = 24
+    experts: int = 18
+    chosen: int = 6
+    shared: int = 1300
 
     @property
     def rows(self) -> int:
@@ -32,12 +35,14 @@ class Probe:
         return self.batch * (self.length - 1)
 
 
-def make_probe(masked: bool, grouped: bool, square: bool, rotary_share: float) -> Probe:
+def make_probe(
+    masked: bool, grouped: bool, square: bool, rotary_share: float, experts: bool = False, single: bool = False
+) -> Probe:
     """A probe of the structure wanted: with an attention mask (several rows), with grouped queries, with H = heads x
     dim."""
-    heads, kv_heads, head_dim = 21, 7 if grouped else 21, 24
+    heads, kv_heads, head_dim = 21, 1 if single else 7 if grouped else 21, 24
     batch, length = (13, 256) if masked else (1, 1024)
-    hidden = heads * head_dim if square else 420
+    hidden = heads * head_dim if square else 672 if experts else 420  # grouped products want multiples of 8
     return Probe(batch, length, heads, kv_heads, head_dim, hidden, rotary=int(head_dim * rotary_share))
 
 
@@ -63,6 +68,10 @@ def dimension_table(probe: Probe) -> dict[int, Polynomial]:
     put(query, {"Q": 1.0})
     put(key, {"K": 1.0})
     put(query + 2 * key, {"Q": 1.0, "K": 2.0})
+    put(probe.batch * probe.length * probe.chosen, {f"{sequence}*k": 1.0})
+    put(probe.shared, {"J": 1.0})
+    put(probe.batch * probe.heads, {"B*n" if probe.batch > 1 else "n": 1.0})  # the plain product of attention
+    put(probe.batch * probe.kv_heads, {"B*m" if probe.batch > 1 else "m": 1.0})
     put(probe.heads, {"n": 1.0})
     put(probe.kv_heads, {"m": 1.0})
     put(probe.head_dim, {"d": 1.0})
@@ -73,6 +82,11 @@ def dimension_table(probe: Probe) -> dict[int, Polynomial]:
     put(probe.rotary // 2, {"R": 0.5})
     put(-(-probe.head_dim // 32) * 32, {"D": 1.0})
     put(probe.rank, {"r": 1.0})
+    put(2 * probe.rank, {"r": 2.0})  # adapters of all experts of a block are one pair of matrices
+    put(probe.experts * probe.rank, {"e*r": 1.0})
+    put(2 * probe.experts * probe.rank, {"e*r": 2.0})
+    put(probe.experts, {"e": 1.0})
+    put(probe.chosen, {"k": 1.0})
     put(probe.heads // probe.kv_heads, {"g": 1.0})
     put(probe.heads // probe.kv_heads + 2, {"g": 1.0, "": 2.0})
     return table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +204,54 @@ def test_a_hub_name_without_a_connection_is_said() -> None:
     with pytest.raises(UserError) as caught:
         inspect_data({"source": "somebody/nothing-here"})
     assert "somebody/nothing-here" in caught.value.what and caught.value.fix
+
+
+def test_the_first_rows_are_told_before_all_are_read(make_rows: Make) -> None:
+    path = make_rows([{"prompt": f"q{n}", "completion": "a"} for n in range(5000)])
+    said: list[dict[str, Any]] = []
+    document = inspect_data({"source": str(path), "previews": 3}, said.append)
+    early = said[0]["early"]
+    assert [preview["row"] for preview in early["previews"]] == [1, 2, 3] and early["early"] is True
+    assert early["format"] == document["format"] == "prompt_completion"
+    assert early["rows"] == 50 < document["rows"] and early["complete"] is False and early["findings"] == []
+
+
+def test_slow_rows_do_not_delay_the_first_ones() -> None:
+    import time
+
+    from engine.data.early import first_rows
+    from engine.data.rows import Row
+
+    def slow() -> Iterator[Row]:
+        for number in range(1, 60):
+            time.sleep(0.02)
+            yield Row(number, {})
+
+    rows = slow()
+    found = first_rows(rows)
+    assert 1 <= len(found) < 20 and next(rows).number == len(found) + 1, "none is lost"
+    assert first_rows(iter(())) == []
+
+
+def test_early_rows_of_an_unknown_format_are_no_error(make_rows: Make) -> None:
+    said: list[dict[str, Any]] = []
+    path = str(make_rows([{"a": 1, "b": [2]}] * 9))
+    assert inspect_data({"source": path}, said.append)["worst"] == "block"
+    assert said[0]["early"]["format"] == "" and said[0]["early"]["columns"] == ["a", "b"]
+    inspect_data({"source": path, "map": {"prompt": "a", "completion": "b"}}, said.append)
+
+
+def test_the_length_is_never_beyond_what_the_model_reads(make_rows: Make, make_model: Make) -> None:
+    path = str(make_rows([{"prompt": "x" * 300, "completion": f"answer {n}"} for n in range(200)]))
+    request = {"source": path, "model": str(make_model()), "context_length": 128}
+    document = inspect_data(request)
+    assert kinds(document)["nothing to learn"] == ("block", 200)
+    (cut,) = [finding for finding in document["findings"] if finding["kind"] == "cut"]
+    assert cut["remedy"] == {} and "the model reads 128" in cut["fix"]
+    assert "cut" not in kinds(inspect_data({**request, "context_length": 4096}))
+
+
+def test_long_texts_are_shown_whole_since_they_are_split(make_file: Make, make_model: Make) -> None:
+    path = make_file("a.txt", "x" * 500 + "\n" + "y" * 300 + "\n")
+    document = inspect_data({"source": str(path), "model": str(make_model()), "sequence_length": 64})
+    assert {piece["kind"] for preview in document["previews"] for piece in preview["pieces"]} == {"trained"}

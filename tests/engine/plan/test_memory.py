@@ -74,19 +74,39 @@ def test_what_each_choice_costs(spec: Spec) -> None:
     assert need(chunked_loss=False, method="lora") > need(method="lora")
 
 
-SIZES = st.builds(
-    lambda heads, group, head, layers, inner, vocab, tied: spec_from_config(
+def built(heads: int = 8, group: int = 2, head: int = 64, layers: int = 8, inner: int = 2048, vocab: int = 32000,
+          tied: bool = True, kind: str = "llama", experts: int = 8, chosen: int = 2) -> ModelSpec:  # fmt: skip
+    """A decoder of these sizes; `experts` and `chosen` only count for a mixture."""
+    mixture = {
+        "num_local_experts": experts, "num_experts": experts, "num_experts_per_tok": chosen,
+        "moe_intermediate_size": inner,
+    }  # fmt: skip
+    return spec_from_config(
         {
-            "model_type": "llama", "hidden_size": heads * head, "num_attention_heads": heads,
+            "model_type": kind, "hidden_size": heads * head, "num_attention_heads": heads,
             "num_key_value_heads": heads // group, "head_dim": head, "num_hidden_layers": layers,
             "intermediate_size": inner, "vocab_size": vocab, "tie_word_embeddings": tied,
-            "max_position_embeddings": 4096,
-        },
+            "max_position_embeddings": 4096, "sliding_window": 4096,
+        } | (mixture if kind in ("mixtral", "qwen3_moe") else {}),
         "built",
-    ),
-    st.sampled_from([4, 8, 16]), st.sampled_from([1, 2, 4]), st.sampled_from([16, 64, 128]), st.integers(1, 48),
-    st.integers(64, 16384), st.integers(256, 200_000), st.booleans(),
-)  # fmt: skip
+    )  # fmt: skip
+
+
+KINDS = st.sampled_from(["llama", "qwen3", "gemma2", "olmo2", "mixtral", "qwen3_moe", "glm4"])
+SIZES = st.builds(
+    built,
+    st.sampled_from([4, 8, 16]),
+    st.sampled_from([1, 2, 4]),
+    st.sampled_from([16, 64, 128]),
+    st.integers(1, 48),
+    st.integers(64, 16384),
+    st.integers(256, 200_000),
+    st.booleans(),
+    KINDS,
+    st.sampled_from([8, 64]),
+    st.sampled_from([1, 2, 8]),
+)
+TARGETS = (("q_proj",), ("q_proj", "v_proj"), ("q_proj", "k_proj", "v_proj", "o_proj"), ("all-linear",))
 SHAPES = st.builds(
     TrainingShape,
     method=st.sampled_from(["full", "lora", "qlora"]),
@@ -97,6 +117,7 @@ SHAPES = st.builds(
     optimizer=st.sampled_from(["adamw_torch_fused", "adamw_torch", "adamw_8bit", "paged_adamw_8bit"]),
     precision=st.sampled_from(["bf16", "fp16", "fp32"]),
     accumulation=st.integers(1, 64),
+    target_modules=st.sampled_from(TARGETS),
     chunked_loss=st.booleans(),
 )
 MORE = st.sampled_from(["micro_batch_size", "sequence_length", "rank", "accumulation"])
@@ -111,6 +132,41 @@ def test_more_of_anything_never_needs_less(
     less = estimate_memory(sizes, shape, device)
     assert estimate_memory(sizes, more, device).total_bytes >= less.total_bytes
     assert sum(less.parts.values()) == less.total_bytes and all(size >= 0 for size in less.parts.values())
+
+
+@given(SIZES, SHAPES, DEVICES)
+def test_more_layers_with_adapters_never_need_less(sizes: ModelSpec, shape: TrainingShape, device: Any) -> None:
+    needs = [estimate_memory(sizes, replace(shape, target_modules=t), device).total_bytes for t in TARGETS]
+    assert needs == sorted(needs)
+
+
+LARGER = st.sampled_from(["layers", "inner", "vocab", "experts", "chosen"])
+
+
+@given(KINDS, SHAPES, LARGER, st.integers(2, 4), DEVICES)
+def test_a_larger_model_never_needs_less(kind: str, shape: TrainingShape, what: str, times: int, device: Any) -> None:
+    usual = {"layers": 8, "inner": 2048, "vocab": 32000, "experts": 8, "chosen": 2}
+    small, large = built(kind=kind), built(kind=kind, **{what: usual[what] * times})
+    assert estimate_memory(large, shape, device).total_bytes >= estimate_memory(small, shape, device).total_bytes
+
+
+def test_an_estimate_says_how_certain_it_is(spec: Spec) -> None:
+    shape = TrainingShape("lora", 1, 512)
+    assert estimate_memory(spec("llama-3-8b"), shape).certainty == "estimate"
+    assert estimate_memory(built(kind="mixtral"), shape).certainty == "estimate, less certain"
+    assert estimate_memory(built(kind="glm4"), shape).certainty == "estimate, less certain"
+    chosen = replace(shape, target_modules=("k_proj",))  # no table of its own: that of all attention stands for it
+    assert not estimate_memory(spec("llama-3-8b"), chosen).exact
+
+
+def test_experts_get_adapters_where_peft_gives_them_some() -> None:
+    spec = built(heads=4, head=16, group=2, layers=1, inner=96, vocab=128, kind="mixtral", experts=4)
+    per_expert = 4 * (2 * 8 * (64 + 192) + 8 * (96 + 64))
+    attention, router = 8 * (2 * (64 + 64) + 2 * (64 + 32)), 8 * (64 + 4)
+    assert (
+        adapter_parameters(spec, 8) == per_expert + attention + router
+    )  # as peft 0.21.2 makes them on the meta device
+    assert adapter_parameters(spec, 8, ["q_proj", "k_proj", "v_proj", "o_proj"]) == attention
 
 
 @given(SIZES, SHAPES, DEVICES)

@@ -11,6 +11,7 @@ import pytest
 from engine.errors import UserError
 from engine.models.spec import spec_from_config
 from engine.plan.memory import TrainingShape, estimate_memory, needs_mask
+from engine.plan.weights import trainable_parameters
 
 pytest.importorskip("trl")
 torch = pytest.importorskip("torch")
@@ -124,6 +125,40 @@ def test_the_closed_form_agrees_with_the_simulation(
     assert memory.exact, "there is a compiled table for this structure"
     assert memory.allocated_bytes == pytest.approx(found.live_bytes, rel=0.005)
     assert found.parameters == spec.parameters
+
+
+GEMMA2 = LLAMA | {"model_type": "gemma2", "head_dim": 64, "num_hidden_layers": 3, "tie_word_embeddings": True}
+ONE_KEY_HEAD = GEMMA2 | {"model_type": "gemma3_text", "num_key_value_heads": 1}
+EXPERTS = {"num_local_experts": 8, "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 256}
+MIXTRAL = LLAMA | {"model_type": "mixtral", "intermediate_size": 512, "num_hidden_layers": 3} | EXPERTS
+QWEN3_MOE = MIXTRAL | {"model_type": "qwen3_moe", "head_dim": 64}
+QV, ATTENTION = ("q_proj", "v_proj"), ("q_proj", "k_proj", "v_proj", "o_proj")
+# (config, method, precision, rows, what else is asked for)
+MORE_WAYS: list[tuple[dict[str, Any], str, str, int, dict[str, Any]]] = [
+    (LLAMA, "lora", "fp16", 1, {}), (LLAMA, "full", "fp16", 2, {"gradient_checkpointing": False}),
+    (LLAMA, "qlora", "fp32", 1, {"gradient_checkpointing": False}),
+    (LLAMA, "lora", "bf16", 2, {"target_modules": QV, "gradient_checkpointing": False}),
+    (QWEN3, "qlora", "bf16", 1, {"target_modules": ATTENTION}), (QWEN3, "lora", "bf16", 2, {"chunked_loss": False}),
+    (GEMMA2, "lora", "bf16", 2, {}), (ONE_KEY_HEAD, "lora", "bf16", 1, {"gradient_checkpointing": False}),
+    (MIXTRAL, "lora", "bf16", 1, {}), (QWEN3_MOE, "full", "bf16", 2, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("config", "method", "precision", "rows", "more"), MORE_WAYS)
+def test_so_it_does_for_other_precisions_layers_losses_and_mixtures(
+    config: dict[str, Any], method: str, precision: str, rows: int, more: dict[str, Any]
+) -> None:
+    from engine.plan.simulate import run
+    from engine.plan.simulator.request import Simulation
+
+    shape = TrainingShape(method, rows, 384, 8, precision=precision, **more)
+    spec = spec_from_config(config, "built")
+    capability = (7, 5) if precision == "fp16" else (8, 0)
+    found = run(Simulation(config, shape, capability=capability, padded=needs_mask(spec, shape)))
+    memory = estimate_memory(spec, shape)
+    assert memory.allocated_bytes == pytest.approx(found.live_bytes, rel=0.005)
+    assert memory.exact == (not spec.experts), "a mixture's estimate says that it is less certain"
+    assert found.trainable_parameters == trainable_parameters(spec, shape)
 
 
 def test_the_job_answers_with_a_memory_as_in_a_plan() -> None:

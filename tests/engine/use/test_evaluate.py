@@ -103,7 +103,7 @@ def test_the_script_has_the_same_rows_and_no_value_becomes_code(make_run: Any, m
     assert assigned["REVISION"] == 'x"); import os; ("' and assigned["METHOD"] == method
     assert (reply["rows"], reply["held_out"], reply["rows_as_ids"]) == (14, 6, 0)
     first = json.loads((out / "rows.jsonl").read_text().splitlines()[0])
-    (start, end), = first["learned"]
+    ((start, end),) = first["learned"]
     learned = first["text"][start:end]
     assert learned.startswith('{"size"') and learned.rstrip().endswith("<|im_end|>")
     assert "torch==" in (out / "requirements.txt").read_text()

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from engine.errors import UserError
-from engine.use.gguf import run_converter
-from engine.use.gguf_support import gguf_support
+from engine.models.gguf_support import gguf_support
+from engine.use.gguf_run import run_converter
 from engine.use.gguf_tools import SCRIPT, converter, fetched_folder, find_converter, unpack_converter
 
 SCRIPT_TEXT = """

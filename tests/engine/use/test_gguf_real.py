@@ -59,6 +59,11 @@ def test_an_adapter_becomes_a_file_of_its_own(make_run: Any, converter: str) -> 
     reply = export_run(make_run("lora").path, "gguf", None, quiet, **options)
     assert Path(reply["file"]).read_bytes()[:4] == b"GGUF"
     assert reply["commands"][0][-1] == reply["file"]
+    assert "modelfile" not in reply and any("ollama_base" in note for note in reply["notes"])
+    reply = export_run(make_run("lora").path, "gguf", None, quiet, **options, ollama_base="tiny:fp16")
+    modelfile = Path(reply["modelfile"]).read_text()
+    assert "FROM tiny:fp16\n" in modelfile and f"ADAPTER ./{Path(reply['file']).name}\n" in modelfile
+    assert reply["commands"][0][:2] == ["ollama", "create"]
     with pytest.raises(UserError, match="no adapter"):
         export_run(make_run("full").path, "gguf", None, quiet, **options)
 

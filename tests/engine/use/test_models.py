@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +22,10 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from engine.use import chat as chat_module  # noqa: E402
 from engine.use.chat import Chat, ask, chat_once  # noqa: E402
 from engine.use.finished import open_result  # noqa: E402
+from engine.use.load import Pair  # noqa: E402
 from engine.use.merge import compare, logits_of, probe_ids  # noqa: E402
+from engine.use.prompts import Prompts  # noqa: E402
+from tests.conftest import PROJECT  # noqa: E402
 
 
 def quiet(message: dict[str, Any]) -> None:
@@ -161,3 +168,62 @@ def test_the_chat_job_adds_adapters(make_run: Any) -> None:
     kinds = [next(iter(message)) for message in said]
     assert kinds[2:4] == ["adapters", "error"]
     assert said[2]["adapters"] == ["base", "tuned", "b"]
+
+
+def test_the_chat_job_hands_over_the_rows_that_were_held_out(make_run: Any, tmp_path: Path) -> None:
+    from engine.data.dataset import load_dataset
+    from engine.data.prepare import load_examples, split_examples
+
+    # one row does not fit the length and is left out, so a split that does not know of it holds out other rows
+    rows = [{"input": f"the {number} cat", "output": str(number)} for number in range(120)]
+    rows[3]["input"] *= 60
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = make_run("lora", data__source=str(tmp_path / "rows.jsonl"), training__sequence_length=64)
+    result = open_result(run.path)
+    prepared = load_examples(result.recipe, result.tokenizer, template_text=Prompts.of(result).template_text)
+    prepared.renderer.close()
+    said: list[dict[str, Any]] = []
+    chat_module.job({"run": str(run.path)}, said.append, iter([{"held_out": True}, {"prompt": "a", "max_tokens": 2}]))
+    (found,) = [message["held_out"] for message in said if "held_out" in message]
+    assert [row["row"] for row in found] == [example.row for example in prepared.held_out_examples]
+    assert all(row["turns"][-1][1] == f"the {row['expected']} cat" for row in found)
+    examples = load_dataset(result.recipe.data.source).examples
+    naive = split_examples(examples, 6, result.recipe.training.seed)[1]
+    assert [examples[index].row for index in naive] != [row["row"] for row in found]
+    assert any("reply" in message for message in said)  # the chat goes on
+
+
+def test_everybody_may_have_a_conversation_of_their_own(make_run: Any) -> None:
+    chat = Chat(make_run("lora").path, device="cpu")
+
+    def unheard(side: str, text: str) -> None:
+        """Nobody watches it grow."""
+
+    alone = ask(chat, {"prompt": "a dog", "max_tokens": 6, "which": "tuned"}, unheard)
+    turns = {"tuned": [{"role": "user", "content": "a dog"}], "base": [{"role": "user", "content": "two rivers"}]}
+    both = ask(chat, {"prompt": "a house", "side_turns": turns, "max_tokens": 6}, unheard)
+    other = ask(chat, {"prompt": "two rivers", "max_tokens": 6, "which": "base"}, unheard)
+    assert (both["tuned"], both["base"]) == (alone["tuned"], other["base"])
+
+
+@pytest.mark.parametrize("name", ["finish", "tokens", "both", "tuned", "-x", ""])
+def test_a_word_of_the_reply_is_no_name_for_an_adapter(make_run: Any, name: str) -> None:
+    run = make_run("lora")
+    pair = Pair(open_result(run.path), "cpu")
+    with pytest.raises(UserError, match="cannot be the name"):
+        pair.add(name, open_result(run.path))
+
+
+def test_what_could_be_exported_is_answered_without_loading_a_model(make_run: Any) -> None:
+    run = make_run("qlora")
+    (run.exports_dir / "merged").mkdir(parents=True)
+    script = f"""
+import json, sys
+from engine.use.leaving import job
+print(json.dumps(job({{"run": {str(run.path)!r}}}, print, iter(()))))
+assert "torch" not in sys.modules and "transformers" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert (found["method"], found["adapter"], found["exports"]) == ("qlora", True, ["merged"])
+    assert found["gguf_problems"] == [] and found["converter_bytes"] > 1e6

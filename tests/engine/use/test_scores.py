@@ -1,5 +1,7 @@
 """Figures from answers."""
 
+import random
+
 import pytest
 
 from engine.use.scores import Share, chrf_score, rouge_l, score_answers, task_of
@@ -64,6 +66,28 @@ def test_rouge_l_on_lins_example() -> None:
     assert rouge_l("police kill the gunman", "police killed the gunman") == pytest.approx(0.75)
     assert rouge_l("the gunman kill police", "police killed the gunman") == pytest.approx(0.5)
     assert (rouge_l("", ""), rouge_l("a", ""), rouge_l("A b", "a B")) == (1.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rouge_l_equals_the_package_that_others_report_it_with(seed: int) -> None:
+    scorer = pytest.importorskip("rouge_score.rouge_scorer").RougeScorer(["rougeL"])
+    numbers = random.Random(seed)
+    left, right = (
+        " ".join(numbers.choices(["the", "a", "cat", "Sees", "2", "dogs,", "in", "in", "town."], k=length))
+        for length in (9, 7)
+    )
+    assert rouge_l(left, right) == pytest.approx(scorer.score(right, left)["rougeL"].fmeasure)
+
+
+def test_rouge_l_reads_words_of_every_script() -> None:
+    assert rouge_l("ένα δύο τρία", "τέσσερα πέντε") == 0.0
+
+
+def test_chrf_equals_a_count_by_hand() -> None:
+    # "abc" against "abd", character n-grams: 2/3 of one letter, 1/2 of two, 0 of three; sacrebleu averages the orders
+    # that both have (effective order 3) before it takes F with beta 2, and precision equals recall here
+    pytest.importorskip("sacrebleu")
+    assert chrf_score(["abc"], ["abd"]) == pytest.approx((2 / 3 + 1 / 2 + 0) / 3, rel=1e-3)
 
 
 def test_chrf_comes_from_a_library() -> None:

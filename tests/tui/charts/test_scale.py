@@ -70,8 +70,17 @@ def test_logarithmic_ticks_are_one_two_five() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (0.25, "0.25"), (12, "12"), (12_500, "12.5k"), (2_000_000, "2M"), (2e-5, "2e-5"), (1.5e-4, "1.5e-4"),
-     (math.nan, "no number"), (-math.inf, "no number")],
+    [
+        (0, "0"),
+        (0.25, "0.25"),
+        (12, "12"),
+        (12_500, "12.5k"),
+        (2_000_000, "2M"),
+        (2e-5, "2e-5"),
+        (1.5e-4, "1.5e-4"),
+        (math.nan, "no number"),
+        (-math.inf, "no number"),
+    ],
 )
 def test_labels_are_short(value: float, text: str) -> None:
     assert number(value) == text

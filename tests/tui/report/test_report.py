@@ -133,9 +133,7 @@ def test_a_run_without_a_word_is_refused(tmp_path: Path) -> None:
         write_report(make_run(tmp_path, []))
 
 
-def test_the_verb_says_where_it_is_and_warns_what_it_holds(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_verb_says_where_it_is_and_warns_what_it_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = make_run(tmp_path, usual())
     assert cli.main(["report", "one", "--runs", str(run.path.parent), "--out", str(tmp_path / "o")]) == 0
     told = capsys.readouterr().out

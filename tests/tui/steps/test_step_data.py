@@ -107,3 +107,37 @@ def test_files_nearby_are_offered(tmp_path: Path) -> None:
     for name in ("b.csv", "a.jsonl", "notes.md", "requirements.txt"):
         (tmp_path / name).write_text("x", encoding="utf-8")
     assert [path.name for path in data.nearby_files((tmp_path,))] == ["a.jsonl", "b.csv"]
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.md", "a.ndjson", "a.jsonl.gz", "a.csv.zst", "A.JSON.BZ2"])
+def test_every_ending_that_the_engine_reads_is_taken(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    answers = Answers()
+    data.apply(answers, Facts(), str(tmp_path / name))
+    assert answers.text("data.source") == str(tmp_path / name)
+    assert [path.name for path in data.nearby_files((tmp_path,))] == ([] if name.endswith(".md") else [name])
+
+
+def test_the_endings_are_those_of_the_engine() -> None:
+    from engine.data.packed import packed_suffix
+    from engine.data.source import ROW_SUFFIXES, row_suffix
+
+    assert set(data.SUFFIXES) == set(ROW_SUFFIXES)
+    for name in ("a.jsonl.gz", "a.csv", "a.b.ZST", "a", "a.gz"):
+        assert data.ending(Path(name)) == row_suffix(Path(name))
+    assert all(packed_suffix(Path(f"a{suffix}")) == suffix for suffix in data.PACKED)
+
+
+def test_an_encoding_is_offered_from_what_the_reader_said(tmp_path: Path) -> None:
+    from engine.data.read import read_rows
+
+    facts = Facts()
+    assert data.offered_encoding(facts) == ("", "")
+    path = tmp_path / "a.jsonl"
+    path.write_bytes('{"text": "caf\u00e9"}\n'.encode("latin-1"))
+    with pytest.raises(UserError) as caught:
+        list(read_rows(path))
+    facts.data.ask("q")
+    facts.data.settle("q", None, caught.value)
+    codec, words = data.offered_encoding(facts)
+    assert codec == "cp1252" and "caf\u00e9" in words

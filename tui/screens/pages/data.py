@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import VerticalScroll
-from textual.content import Content
 
 from tui.screens.pages.base import SourcePage
+from tui.screens.pages.data_text import found_text, rows_text
 from tui.steps import data as step
-from tui.steps import mapping
+from tui.steps import mapping, mask
 from tui.steps.base import Option, Problem, Question
 from tui.text import clean
-from tui.widgets.field import Field, typing_key
+from tui.widgets.field import Field, PlainInput, typing_key
 from tui.widgets.marks import mark
 from tui.widgets.plain import Plain
-from tui.widgets.problem import problem_text
 
-USE, OTHER_FORMAT, SKIP = "use", "format", "skip"
-PIECE_STYLES = {"context": "dim", "trained": "bold $text-success", "cut": "$text-error strike",
-                "note": "italic $text-accent"}  # fmt: skip
+HIGH = 30
+"""Lines of a terminal that have room for the lengths above the rows."""
+USE, OTHER_FORMAT, SKIP, ENCODING = "use", "format", "skip", "encoding:"
 
 
 class DataPage(SourcePage):
@@ -27,7 +27,16 @@ class DataPage(SourcePage):
 
     NAME = "data"
     COMPACT = True
-    BINDINGS = [typing_key("a path", "data")]
+    BINDINGS = [
+        typing_key("a path", "data"),
+        Binding("m", "mask", "Row by row", tooltip="See one row at a time, and which of its tokens are learned.",
+                id="data.mask"),
+        Binding("d", "details", "Details", tooltip="All findings, the lengths of the rows, and what follows from them.",
+                id="data.details"),
+    ]  # fmt: skip
+
+    _row = 1
+    """The row that the mask view showed last."""
 
     def compose_body(self) -> ComposeResult:
         self._choosing_format = False
@@ -47,8 +56,8 @@ class DataPage(SourcePage):
     def show_facts(self) -> None:
         asking = self._role_question()
         self.query_one(".question", Plain).put(asking.text if asking else self.step.question)
-        self.query_one("#found", Plain).put(self._found())
-        rows = self._rows()
+        self.query_one("#found", Plain).put(found_text(self.answers, self.facts))
+        rows = rows_text(self.answers, self.facts, self.app.size.height >= HIGH, self.size.width)
         self.query_one("#preview").display = bool(rows.plain)
         self.query_one("#rows", Plain).put(rows)
         offered = self._offered()
@@ -75,6 +84,9 @@ class DataPage(SourcePage):
         result = self.facts.data.value or {}
         read_as = f"now read as {step.title_of(result)}" if result.get("format") else "choose the format yourself"
         problem = self.facts.data.problem
+        codec, words = step.offered_encoding(self.facts)
+        if codec:
+            return [Option(f"{ENCODING}{codec}", f"Read it as {codec}", f"if this is right: {clean(words)}")]
         if problem is not None and "data.skip_bad_rows" in problem.fix:
             words = "They are counted and listed, and the file stays as it is."
             return [Option(SKIP, "Leave out rows that cannot be read", words)]
@@ -90,6 +102,11 @@ class DataPage(SourcePage):
             self.post_message(self.Confirmed())
         elif value == SKIP:
             self.answers.put("data.skip_bad_rows", True, "you", "chosen on the data page")
+            self.post_message(self.Changed())
+            self.lookups.refresh()
+            self.show_facts()
+        elif value.startswith(ENCODING):
+            self.answers.put("data.encoding", value.removeprefix(ENCODING), "you", "chosen on the data page")
             self.post_message(self.Changed())
             self.lookups.refresh()
             self.show_facts()
@@ -145,6 +162,35 @@ class DataPage(SourcePage):
         self.choices.highlighted = 0
         return True
 
+    def action_mask(self) -> None:
+        """Open the mask view on its own page."""
+        if not self.answers.text("data.source"):
+            self.notify("Choose the data first.", markup=False)
+            return
+        from tui.screens.mask_view import MaskScreen
+
+        total = int((self.facts.data.value or {}).get("rows", 0))
+        self.app.push_screen(MaskScreen(mask.rows_request(self.answers, self.facts, self._row), total), self._row_left)
+
+    def action_details(self) -> None:
+        """Everything that is known of the data, on a page over this one."""
+        if self.facts.data.value is None:
+            self.notify("The data is not read yet.", markup=False)
+            return
+        from tui.screens.explain import ExplainScreen
+
+        text = step.detail_text(self.answers, self.facts, mark("bar"))
+        self.app.push_screen(ExplainScreen("The data in detail", clean(text)))
+
+    def _row_left(self, number: int | None) -> None:
+        self._row = number or 1
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The mask view needs data, and letters are text inside the field."""
+        if action in ("mask", "details") and isinstance(self.screen.focused, PlainInput):
+            return False
+        return super().check_action(action, parameters)
+
     def insist(self, problem: Problem) -> None:
         """What was found out is in sight already, so only what to do is said."""
         known = self.facts.data.problem
@@ -156,26 +202,3 @@ class DataPage(SourcePage):
         text = self.field.text
         if text.strip() and text != self.answers.text("data.source"):
             self.answers.drafts["data.source"] = text
-
-    def _found(self) -> Content:
-        if self.facts.data.problem is not None:
-            return problem_text(Problem.of(self.facts.data.problem))
-        if self.answers.text("data.source") and self.facts.data.value is None:
-            return Content.assemble(("Reading the data. Enter goes on meanwhile.", "$text-muted"))
-        pieces: list[Content | tuple[str, str]] = [(f"{clean(line)}\n", "") for line in step.facts_lines(self.facts)]
-        for finding in step.findings(self.facts)[:4]:
-            pieces += [problem_text(finding), ("\n", "")]
-        return Content.assemble(*pieces)
-
-    def _rows(self) -> Content:
-        pieces: list[tuple[str, str]] = []
-        for preview in (self.facts.data.value or {}).get("previews", ()):
-            legend = "" if pieces else " (bold bright text is learned, the rest is context)"
-            pieces.append((f"Row {preview.get('row', '')}{legend}\n", "bold"))
-            for text, kind in step.preview_pieces(preview):
-                style = PIECE_STYLES.get(kind, "$text-muted")
-                if kind == "cut":
-                    pieces.append((f"{mark('cut')} cut here: ", "bold $text-error"))
-                pieces.append((clean(text), style))
-            pieces.append(("\n\n", ""))
-        return Content.assemble(*pieces)

@@ -41,7 +41,9 @@ class MachinePage(Page):
             text = "Plan before you rent or buy: choose how much memory its GPU has."
             offered = [offered[0], Option(MORE, "Pretend another GPU", text)]
         else:
-            offered.append(Option(OTHER, "Pretend another amount", "Type any amount of GPU memory (0 for no GPU), and of RAM."))
+            offered.append(
+                Option(OTHER, "Pretend another amount", "Type any amount of GPU memory (0 for no GPU), and of RAM.")
+            )
         self.choices.show(offered, self._highlight())
 
     def take(self, value: str) -> None:

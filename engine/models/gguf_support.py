@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from engine.models.find import find_model
-from engine.use.architectures import LLAMA_CPP_CONVERTS, OLLAMA_CONVERTS
+from engine.models.architectures import LLAMA_CPP_CONVERTS, OLLAMA_CONVERTS
+from engine.models.find import ModelFiles, find_model
 
 _CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|"
 _REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -68,17 +69,37 @@ def gguf_support(folder: Path, tokenizer_folder: Path | None = None) -> GgufSupp
 
 def support_of(source: str, revision: str = "") -> dict[str, Any]:
     """The same for a model as a recipe names it. Raises UserError when its files are not here."""
-    files = find_model(source, revision)
-    if files.directory is None:
-        known = files.spec.architecture in LLAMA_CPP_CONVERTS
-        problems = [] if known else [f"llama.cpp's converter does not know {files.spec.architecture}."]
-        reads = files.spec.architecture in OLLAMA_CONVERTS
-        return GgufSupport(files.spec.architecture, "", reads, tuple(problems)).as_dict()
-    return gguf_support(files.directory).as_dict()
+    return found_support(find_model(source, revision)).as_dict()
+
+
+def found_support(files: ModelFiles) -> GgufSupport:
+    """The same for a model that was found. Without its directory, what its configuration and its tokenizer.json say."""
+    architecture = files.spec.architecture
+    known = architecture in LLAMA_CPP_CONVERTS
+    problems = [] if known else [f"llama.cpp's converter does not know the architecture {architecture}."]
+    here = files.tokenizer_path is not None and files.tokenizer_path.is_file()
+    pre, problem = _tokenizer(files.tokenizer_path.parent) if here and files.tokenizer_path else ("", "")
+    problems += [problem] if problem else []
+    return GgufSupport(architecture, pre, architecture in OLLAMA_CONVERTS, tuple(problems))
+
+
+def support_line(files: ModelFiles) -> str:
+    """One sentence for a person who chooses a model: whether the trained model can go to llama.cpp and Ollama."""
+    support = found_support(files)
+    if support.ok:
+        return "The result can leave as GGUF for Ollama and llama.cpp."
+    return f"The result cannot leave for Ollama or llama.cpp: {support.problems[0]}"
 
 
 def _tokenizer(folder: Path) -> tuple[str, str]:
     """(pre-tokenizer name or "", problem or "")."""
+    file = folder / "tokenizer.json"
+    return _read_tokenizer(folder, file.stat().st_mtime_ns if file.is_file() else 0)
+
+
+@lru_cache(maxsize=32)
+def _read_tokenizer(folder: Path, changed_ns: int) -> tuple[str, str]:
+    """Kept, since a page asks at every painting and a tokenizer.json has several megabytes."""
     document = _read(folder / "tokenizer.json")
     model = document.get("model") or {}
     if not document:
