@@ -57,7 +57,7 @@ def evaluate_run(run: Path | str, emit: Emit, rows: int = 0, checkpoint: str = "
     document["sides"] = {side: made.figures for side, made in measured.items()}
     document |= _comparison(measured["base"], measured["tuned"], result)
     name = f"evaluation-{checkpoint}.json" if checkpoint else "evaluation.json"
-    write_atomic(result.run.path / name, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    write_atomic(result.run.path / name, json.dumps(document, indent=1) + "\n")
     return document
 
 

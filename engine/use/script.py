@@ -42,7 +42,7 @@ def export_script(run: Run, base: Path, base_source: str, out: Path, emit: Emit)
     schedule = make_schedule(recipe, _sequences(prepared.train, recipe), len(prepared.held_out))
     with staged(out) as stage:
         for name, rows in lines.items():
-            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            text = "".join(json.dumps(row) + "\n" for row in rows)
             (stage / f"{name}.jsonl").write_text(text, encoding="utf-8")
         values = _values(run.name, recipe, base_source, pad, schedule.total_steps, schedule.warmup_steps)
         (stage / "train.py").write_text(fill(SCRIPT, values), encoding="utf-8")

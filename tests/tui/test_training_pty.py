@@ -108,6 +108,8 @@ def test_hostile_paths_and_notes_of_an_export_reach_no_terminal(tmp_path: Path, 
     with opened(runs.finished(tmp_path), "export", hostile_job) as terminal:
         terminal.wait_for("press Enter")
         terminal.send("enter")
+        terminal.wait_for("In which number format?")
+        terminal.send("enter")
         terminal.wait_for("Done.")
         terminal.settle()
         assert leaked(terminal) == []

@@ -51,7 +51,7 @@ def _append(path: Path, line: Mapping[str, Any]) -> None:
     """One write for one line, so that two viewers never mix theirs. The file is for its owner alone: it holds rows."""
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(handle, (json.dumps(line, ensure_ascii=False) + "\n").encode())
+        os.write(handle, (json.dumps(line) + "\n").encode())
     finally:
         os.close(handle)
 
