@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 PLAIN_ATTENTION = {"gemma2": 8, "gptj": 6, "gpt_oss": 4}  # bytes per score in 16 bits, of families without a kernel
 TILE_ROWS, TILE_COLUMNS = 4096, 32768  # trl's chunked loss: one tile of logits at a time
+DIRECT_VOCABULARY = 2048
+"""Up to this many tokens in the vocabulary a run on a CPU computes the logits of its trained tokens at once: 4096 of
+them take 34 MB, where a tile would take 537."""
 
 
 def moments(spec: ModelSpec, shape: TrainingShape, device: Device) -> Iterator[tuple[str, dict[str, float]]]:
@@ -52,6 +55,18 @@ def moments(spec: ModelSpec, shape: TrainingShape, device: Device) -> Iterator[t
         "backward",
         {"gradients": gradients + (embedding if shape.method == "full" else 0), "activations": last},
     )
+
+
+def takes_direct_loss(vocab_size: int, device: Device) -> bool:
+    """Whether the engine leaves the chunked loss alone, see engine/train/loss.py."""
+    return device == "cpu" and vocab_size <= DIRECT_VOCABULARY
+
+
+def direct_loss_bytes(spec: ModelSpec, shape: TrainingShape) -> float:
+    """The direct loss where every token is trained: logits, their logarithms and their gradient in fp32, and the
+    hidden states that were picked out."""
+    tokens = shape.micro_batch_size * (shape.sequence_length - 1)
+    return tokens * (12 * spec.vocab_size + 8 * spec.hidden_size)
 
 
 def kept_bytes(spec: ModelSpec, shape: TrainingShape, device: Device) -> float:

@@ -80,6 +80,8 @@ def estimate_memory(
     }
     compiled = _compiled_moments(spec, shape, device, gradients)
     moments, exact = compiled if compiled is not None else (list(formulas.moments(spec, shape, device)), False)
+    if shape.chunked_loss and formulas.takes_direct_loss(spec.vocab_size, device):
+        moments, exact = _with_direct_loss(moments, formulas.direct_loss_bytes(spec, shape)), False
     moments.append(("step", {"gradients": gradients, "workspace": step_temporary_bytes(spec, shape)}))
     moment, extra = max(moments, key=lambda pair: sum(pair[1].values()))
     names = dict.fromkeys((*static, *extra))
@@ -91,6 +93,14 @@ def estimate_memory(
     reserved = int(allocated * RESERVED_SHARE)
     parts |= {"allocator": reserved - allocated, "context": context_bytes}
     return Memory("estimate", allocated, reserved, reserved + context_bytes, parts, moment, exact)
+
+
+def _with_direct_loss(
+    moments: list[tuple[str, dict[str, float]]], direct_bytes: float
+) -> list[tuple[str, dict[str, float]]]:
+    """The moments of the chunked loss with the direct one in its place, which is never larger."""
+    return [(phase, {name: min(size, direct_bytes) if name == "loss" else size for name, size in parts.items()})
+            for phase, parts in moments]  # fmt: skip
 
 
 def needs_mask(spec: ModelSpec, shape: TrainingShape) -> bool:

@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-DIRECT_VOCABULARY = 2048
-"""Up to this many tokens in the vocabulary the logits of a batch are small: 4096 trained tokens take 34 MB."""
+from engine.plan.formulas import takes_direct_loss
 
 
 def direct_loss_suits(model: Any, device: torch.device) -> bool:
@@ -19,7 +18,7 @@ def direct_loss_suits(model: Any, device: torch.device) -> bool:
     config = model.config.get_text_config()
     scaled = ("final_logit_softcapping", "logit_scale", "output_multiplier", "lm_head_multiplier", "logits_scaling")
     plain = all(getattr(config, name, None) is None for name in scaled)
-    return device.type == "cpu" and plain and int(config.vocab_size) <= DIRECT_VOCABULARY
+    return plain and takes_direct_loss(int(config.vocab_size), "cpu" if device.type == "cpu" else "cuda")
 
 
 def direct_loss(base: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -67,7 +67,7 @@ def method_plan(name: str, need_gb: float, free_gb: float = 23.0, **changed: Any
     need = int(need_gb * GIB)
     parts = {"weights": need // 2, "activations": need // 4, "optimizer": need - need // 2 - need // 4}
     return MethodPlan(name, fits, short, "it fits" if fits else f"it needs {need_gb:g} GB", answers,
-                      Memory("estimate", need, need, need, parts), GIB, 2 * GIB, 600.0)  # fmt: skip
+                      Memory("estimate", need, need, need, parts, exact=True), GIB, 2 * GIB, 600.0)  # fmt: skip
 
 
 def plan(qlora: float = 4, lora: float = 8, full: float = 40, recommended: str = "lora") -> Plan:

@@ -26,7 +26,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Consequences:
-    """What a run with these answers needs. `kind` is estimate, simulation or rehearsal; `host_bytes` is 0 where
+    """What a run with these answers needs. `kind` says how memory was found and how surely; `host_bytes` is 0 where
     `total_bytes` already is RAM."""
 
     method: str
@@ -61,7 +61,7 @@ def consequences(answers: Answers, facts: Facts) -> Consequences | None:
     parts = sorted(sizes.items(), key=lambda item: -item[1])
     return Consequences(
         method=name,
-        kind=plan.memory.kind,
+        kind=plan.memory.certainty,
         parts=tuple(Part(part, size) for part, size in parts if size >= SMALLEST_PART_BYTES),
         total_bytes=need,
         free_bytes=gpu.free_bytes if gpu else machine.host.ram_available_bytes,

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from engine.plan.formulas import takes_direct_loss
 from engine.plan.simulator.allocator import least_capacity, replay
 from engine.plan.simulator.build import Built, build, elements, is_adapter, quantized_tensors
 from engine.plan.simulator.kernels import (
@@ -179,6 +180,8 @@ def _forward(request: Simulation, model: Any, inputs: dict[str, Any]) -> tuple[t
     """The loss, and the model's output, which trainers let go before the backward pass."""
     dtype = AUTOCAST.get(request.shape.precision) if request.autocast else None
     with torch.autocast("cpu", dtype=dtype) if dtype is not None else nullcontext():
+        if request.shape.chunked_loss and takes_direct_loss(int(model.config.vocab_size), request.device):
+            return _direct_loss(model, inputs), None
         if request.shape.chunked_loss:
             output = model(**inputs, fused_lm_head=True, use_cache=False)
             return -output.log_probs.sum(), output
@@ -186,6 +189,15 @@ def _forward(request: Simulation, model: Any, inputs: dict[str, Any]) -> tuple[t
     if dtype is not None and request.convert_outputs:  # accelerate returns all outputs in fp32, here the logits
         output = type(output)({k: v.float() if _is_float(v) else v for k, v in output.items()})
     return output.loss, output
+
+
+def _direct_loss(model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+    """engine/train/loss.py with every token trained: which ones are, fake tensors do not know."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    given = {name: value for name, value in inputs.items() if name != "labels"}
+    hidden = base.base_model(**given, use_cache=False).last_hidden_state[:, :-1]
+    logits = base.get_output_embeddings()(hidden.reshape(-1, hidden.shape[-1])).float()
+    return torch.nn.functional.cross_entropy(logits, inputs["labels"][:, 1:].reshape(-1), reduction="sum")
 
 
 def _is_float(value: Any) -> bool:

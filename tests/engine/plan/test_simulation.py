@@ -22,7 +22,7 @@ LLAMA = {
     "num_attention_heads": 8, "num_key_value_heads": 4, "max_position_embeddings": 2048, "tie_word_embeddings": False,
 }  # fmt: skip
 QWEN3 = LLAMA | {"model_type": "qwen3", "head_dim": 64, "num_hidden_layers": 3, "tie_word_embeddings": True}
-GPT2 = {"model_type": "gpt2", "vocab_size": 2048, "n_embd": 256, "n_layer": 3, "n_head": 4, "n_positions": 512}
+GPT2 = {"model_type": "gpt2", "vocab_size": 4096, "n_embd": 256, "n_layer": 3, "n_head": 4, "n_positions": 512}
 
 # (config, method, precision, checkpointing, rows, tokens)
 REAL = [
@@ -190,3 +190,17 @@ def test_what_cannot_be_simulated_is_told_in_words() -> None:
     with pytest.raises(UserError) as broken:
         run(Simulation(LLAMA, TrainingShape("lora", 1, 32, target_modules=("absent",))))
     assert "could not be simulated" in broken.value.what
+
+
+def test_a_small_vocabulary_on_a_cpu_is_counted_with_the_loss_that_the_engine_takes() -> None:
+    from engine.plan.simulate import run
+    from engine.plan.simulator.request import Simulation
+
+    config = {**LLAMA, "vocab_size": 512}
+    shape = TrainingShape("lora", 4, 512, 16, False, "adamw_torch_fused", "fp32")
+    found = run(Simulation(config, shape, device="cpu", padded=True))
+    memory = estimate_memory(spec_from_config(config, "test"), shape, "cpu")
+    tile = 4 * 4 * 511 * 32_768  # the tile of logits that the chunked loss would take, alone
+    assert memory.allocated_bytes == pytest.approx(found.live_bytes, rel=0.03)
+    assert memory.allocated_bytes >= found.live_bytes and not memory.exact
+    assert found.live_bytes < estimate_memory(spec_from_config(LLAMA, "test"), shape, "cpu").allocated_bytes - tile // 2

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from engine.train.loss import DIRECT_VOCABULARY, direct_loss, direct_loss_suits
+from engine.plan.formulas import DIRECT_VOCABULARY
+from engine.train.loss import direct_loss, direct_loss_suits
 
 CPU = torch.device("cpu")
 
