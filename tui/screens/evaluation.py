@@ -77,7 +77,8 @@ class EvaluationScreen(Screen[None]):
         if not document:
             self._say("Nothing is measured yet. m answers the held-out rows with the base and the tuned model.", "key")
         else:
-            self._say(f"Measured {document.get('made', '')}. m measures again.", "dim")
+            made = str(document.get("made", ""))[:16].replace("T", " ")
+            self._say(f"Measured {made} UTC. m measures again.", "dim")
 
     def _text(self, document: dict[str, Any]) -> Content:
         if self.as_json:
