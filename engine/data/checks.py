@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from engine.data.conversations import order_problems
+from engine.data.counted import count_rows
 from engine.data.dataset import Dataset, count_kinds
 from engine.data.examples import Example
 from engine.data.json_values import JsonError, parse_json
@@ -64,7 +65,7 @@ def check_types(dataset: Dataset) -> list[Finding]:
         what = f'The column "{column}" begins with {change.before} and holds {change.after} from here on'
         fix = "It is used as it stands. Check that both are meant." if change.column in used else "It is not used."
         severity: Severity = "warn" if change.column in used else "note"
-        others = f"{what} ({_rows(change.rows)} of another kind)."
+        others = f"{what} ({count_rows(change.rows)} of another kind)."
         found.append(Finding("type changes", severity, change.rows, others, change.where, fix))
     return found
 
@@ -75,14 +76,10 @@ def _rows_lost(kind: str, number: int, total: int, where: str, reason: str) -> F
         kind,
         severity,
         number,
-        f"{_rows(number)} cannot be used. The first: {reason}",
+        f"{count_rows(number)} cannot be used. The first: {reason}",
         where,
         "Mend the rows, or leave them out.",
     )
-
-
-def _rows(number: int) -> str:
-    return "1 row" if number == 1 else f"{number} rows"
 
 
 def check_examples(dataset: Dataset) -> list[Finding]:
@@ -158,7 +155,7 @@ def check_duplicates(examples: Sequence[Example]) -> list[Finding]:
     if not twins:
         return []
     severity: Severity = "warn" if len(twins) > 0.05 * len(examples) else "note"
-    what = f"{_rows(len(twins))} repeat an earlier row exactly; they weigh more in training."
+    what = f"{count_rows(len(twins))} repeat an earlier row exactly; they weigh more in training."
     return [
         Finding(
             "duplicates",
@@ -186,7 +183,7 @@ def check_order(examples: Sequence[Example]) -> list[Finding]:
             kind,
             "note" if kind in {"late system", "two answers"} else "warn",
             number,
-            f"{first[kind][0]} ({_rows(number)})",
+            f"{first[kind][0]} ({count_rows(number)})",
             first[kind][1],
             "Check these rows.",
         )
@@ -232,7 +229,7 @@ def check_json_answers(examples: Sequence[Example]) -> list[Finding]:
             "invalid JSON",
             "warn",
             len(broken),
-            f"{_rows(len(broken))} have an answer that is not JSON, where the others are. {reason}",
+            f"{count_rows(len(broken))} have an answer that is not JSON, where the others are. {reason}",
             example.where,
             "Mend these answers.",
         )

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from engine.data.checks import Finding, Severity
+from engine.data.counted import count_rows
 from engine.data.examples import Example, RowProblem
 from engine.data.lengths import Lengths
 from engine.data.prepare import BLOCKING_SHARE
@@ -20,7 +21,7 @@ def check_refused(refused: Sequence[tuple[Example, RowProblem]], total: int) -> 
     if not refused:
         return []
     example, problem = refused[0]
-    what = f"{_rows(len(refused))} refused by the model's chat template. {problem}"
+    what = f"{count_rows(len(refused), 'is', 'are')} refused by the model's chat template. {problem}"
     fix = "Change the order of turns, or use the plain template."
     return [Finding("template", _grave(len(refused), total), len(refused), what, example.where, fix, PLAIN)]
 
@@ -41,10 +42,6 @@ def check_tokens(
     return found if is_text else [*found, *_cut(facts, limit, lengths, most)]
 
 
-def _rows(number: int) -> str:
-    return "1 row is" if number == 1 else f"{number} rows are"
-
-
 def _grave(number: int, total: int) -> Severity:
     return "block" if number > BLOCKING_SHARE * total else "warn"
 
@@ -53,7 +50,8 @@ def _nothing_trained(facts: Sequence[TokenFacts], limit: int, is_text: bool) -> 
     empty = [row for row in facts if row.first == 0 or (not is_text and row.first >= limit)]
     if not empty:
         return []
-    what = f"{len(empty)} rows have nothing to learn at {limit} tokens: the answer begins behind the cut."
+    have = count_rows(len(empty), "has", "have")
+    what = f"{have} nothing to learn at {limit} tokens: the answer begins behind the cut."
     severity = _grave(len(empty), len(facts))
     return [
         Finding("nothing to learn", severity, len(empty), what, empty[0].example.where, "Use a longer sequence length.")
@@ -66,9 +64,9 @@ def _cut(facts: Sequence[TokenFacts], limit: int, lengths: Lengths, most: int) -
         return []
     answers = [row for row in cut if row.end > limit]
     share = f"{len(cut) / len(facts):.1%}"
-    what = (
-        f"{len(cut)} rows ({share}) are longer than {limit} tokens; {len(answers)} of them lose the end of an answer."
-    )
+    longer, lose = "is" if len(cut) == 1 else "are", "loses" if len(answers) == 1 else "lose"
+    what = f"{count_rows(len(cut))} ({share}) {longer} longer than {limit} tokens; "
+    what += f"{len(answers)} of them {lose} the end of an answer."
     severity: Severity = "warn" if len(answers) > 0.01 * len(facts) else "note"
     enough = -(-lengths.longest // 64) * 64
     wanted = min(enough, most or enough)
@@ -82,7 +80,8 @@ def _never_ends(facts: Sequence[TokenFacts]) -> list[Finding]:
     endless = [row for row in facts if row.end and not row.ends]
     if not endless:
         return []
-    what = f"In {len(endless)} rows the last learned token is not an end of turn, so the model would not learn to stop."
+    where = count_rows(len(endless))
+    what = f"In {where} the last learned token is not an end of turn, so the model would not learn to stop."
     severity: Severity = "block" if len(endless) > 0.5 * len(facts) else "warn"
     fix = "Use the plain template, which ends every answer."
     return [Finding("no end", severity, len(endless), what, endless[0].example.where, fix, PLAIN)]
@@ -92,7 +91,7 @@ def _merged(facts: Sequence[TokenFacts]) -> list[Finding]:
     merged = [row for row in facts if row.merged]
     if not merged:
         return []
-    what = f"In {len(merged)} rows the answer begins inside a token of the prompt; that token is not learned."
+    what = f"In {count_rows(len(merged))} the answer begins inside a token of the prompt; that token is not learned."
     fix = "Remove white space at the start of the answers."
     return [Finding("merged start", "note", len(merged), what, merged[0].example.where, fix)]
 
@@ -104,7 +103,7 @@ def _lost(facts: Sequence[TokenFacts]) -> list[Finding]:
     for kind, number in counts.most_common():
         first = next(row for row in facts if row.lost == kind)
         severity: Severity = "warn" if "content" in kind and number > BLOCKING_SHARE * len(facts) else "note"
-        what = f"In {number} rows the chat template does not write {kind} as it stands in the data."
+        what = f"In {count_rows(number)} the chat template does not write {kind} as it stands in the data."
         fix = "Look at these rows in the mask view: what is not there is not learned."
         found.append(Finding("left out by template", severity, number, what, first.example.where, fix))
     return found
@@ -115,6 +114,7 @@ def _specials(facts: Sequence[TokenFacts]) -> list[Finding]:
     inside = [row for row in facts if row.specials]
     if not inside:
         return []
-    what = f'{len(inside)} rows hold special tokens of the model as text, first "{snippet(inside[0].specials, 40)}".'
+    hold = count_rows(len(inside), "holds", "hold")
+    what = f'{hold} special tokens of the model as text, first "{snippet(inside[0].specials, 40)}".'
     fix = "Remove them: the model reads them as commands, for instance as the end of a turn."
     return [Finding("special tokens", "warn", len(inside), what, inside[0].example.where, fix)]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from engine.data.counted import count_rows
 from engine.data.dataset import Dataset, Skipped, count_kinds, load_dataset
 from engine.data.examples import Example, RowProblem
 from engine.data.render import Rendered, Renderer, text_pieces, writes_date
@@ -198,11 +199,12 @@ def _notes(prepared: PreparedData) -> list[str]:
     notes: list[str] = []
     notes += filter(None, (prepared.renderer.note, writes_date(prepared.renderer)))
     for kind, number, first in count_kinds(prepared.skipped):
-        notes.append(f"{number} rows are left out ({kind}), the first at {first.where}: {first.reason}")
+        notes.append(f"{count_rows(number, 'is', 'are')} left out ({kind}), the first at {first.where}: {first.reason}")
     if prepared.truncated:
-        cut = f"{prepared.truncated} rows are longer than the sequence length and are cut"
+        cut = f"{count_rows(prepared.truncated, 'is', 'are')} longer than the sequence length and cut"
         notes.append(f"{cut}; in {prepared.answers_cut} of them the answer loses its end.")
     merged = sum(row.merged_start for row in (*prepared.train, *prepared.held_out))
     if merged:
-        notes.append(f"In {merged} rows the answer begins inside a token of the prompt; that token is not learned.")
+        where = count_rows(merged)
+        notes.append(f"In {where} the answer begins inside a token of the prompt; that token is not learned.")
     return notes

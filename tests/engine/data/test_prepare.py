@@ -68,7 +68,7 @@ def test_unusable_rows_are_listed_and_too_many_stop_the_run(
     good = [{"prompt": f"q{number}", "completion": "a"} for number in range(50)]
     prepared = prepare(make_model(), make_rows([*good, {"prompt": "q", "completion": None}]))
     assert [(row.kind, row.where.rsplit(":", 1)[1]) for row in prepared.skipped] == [("null", "51")]
-    assert "1 rows are left out (null)" in " ".join(prepared.notes)
+    assert "1 row is left out (null)" in " ".join(prepared.notes)
     with pytest.raises(UserError, match="5 of 55 rows") as caught:
         prepare(make_model(name="m2"), make_rows([*good, *[{"prompt": "q", "completion": None}] * 5], name="bad.jsonl"))
     assert caught.value.where.endswith("bad.jsonl:51")
@@ -87,7 +87,7 @@ def test_cut_answers_are_counted(make_model: Callable[..., Path], make_rows: Cal
     rows = [{"prompt": f"q{number}", "completion": "a" * (500 if number == 3 else 5)} for number in range(30)]
     prepared = prepare(make_model(), make_rows(rows), training__sequence_length=128)
     assert (prepared.truncated, prepared.answers_cut) == (1, 1)
-    assert "1 rows are longer" in " ".join(prepared.notes)
+    assert "1 row is longer" in " ".join(prepared.notes)
 
 
 def test_long_text_is_split_and_loses_nothing(make_model: Callable[..., Path], make_file: Callable[..., Path]) -> None:
