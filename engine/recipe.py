@@ -7,7 +7,6 @@ who opens the file a year later sees the reasons and not only the numbers.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import re
@@ -16,26 +15,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
+from engine.answer import Answer, Source
 from engine.errors import UserError
 from engine.recipe_keys import KEYS, SECTIONS, Value, find_key
 
 if TYPE_CHECKING:
     import tomlkit  # imported where it is used: it takes a tenth of the time to the first painted page
 
-Source = Literal["detected", "recommended", "previous", "you"]
 Method = Literal["full", "lora", "qlora"]
+
+__all__ = ["Answer", "Method", "Recipe", "Source"]
 
 SIZE_LIMIT_BYTES = 1_000_000
 """No honest recipe is larger; a larger file is somebody's data."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A value with where it came from and why, in one line."""
-
-    value: Value
-    source: Source
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -200,6 +192,8 @@ class Recipe:
     def fingerprint(self) -> str:
         """sha256 (hex) of every value that shapes the result; reasons, name and folder do not count."""
         values = {name: answer.value for name, answer in self.answers.items() if not name.startswith("run.")}
+        import hashlib
+
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+from engine.answer import Answer, Source
 from engine.errors import UserError
-from engine.recipe import Answer, Source
 from engine.recipe_keys import KEYS, Value
 
 VERSION = 1

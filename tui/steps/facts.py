@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from engine.answer import Answer
 from engine.errors import UserError
-from engine.recipe import Answer
 from engine.recipe_keys import KEYS
 from tui.answers import Answers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.recipe import Answer
+from engine.answer import Answer
 from engine.recipe_keys import KEYS
 from tui.answers import Answers
 from tui.steps.facts import Facts, data_summary

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from engine.recipe import Answer
+from engine.answer import Answer
 from tui.answers import Answers
 from tui.steps import facts as look
 from tui.steps.base import Remedy

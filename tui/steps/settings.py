@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.answer import Answer
 from engine.errors import UserError
-from engine.recipe import Answer
 from engine.recipe_keys import KEYS, Key, parse_value
 from tui.answers import Answers
 from tui.steps.base import Option, Problem, Question, Remedy, Step

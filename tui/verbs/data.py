@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from engine.recipe import Answer
+from engine.answer import Answer
 from tui.answers import Answers
 from tui.jobs import run_job
 from tui.steps import facts as looking
