@@ -16,7 +16,8 @@ from engine.errors import UserError
 from tests.conftest import PROJECT
 from tui import cli
 from tui.verbs import guard, terminal
-from tui.verbs.table import EXIT_CODES, GOALS, METHODS, VERBS
+from tui.verbs.flags import GOALS, METHODS
+from tui.verbs.table import EXIT_CODES, VERBS
 
 
 def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:

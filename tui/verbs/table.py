@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, _MutuallyExclusiveGroup
+from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tui.verbs import flags
+
 EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 stopped and can go on, 130 interrupted."
-GOALS = ("instruction", "code", "classification", "structured", "chat", "text")
-METHODS = ("full", "lora", "qlora")
 
 
 class Verb(NamedTuple):
@@ -25,277 +25,45 @@ class Verb(NamedTuple):
     more_help: str = ""
 
 
-def _json(parser: ArgumentParser | _MutuallyExclusiveGroup) -> None:
-    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
-
-
-def _runs(parser: ArgumentParser) -> None:
-    parser.add_argument("--runs", metavar="DIR", help="where runs are kept (default: ~/tunewright/runs)")
-
-
-def _pretend(parser: ArgumentParser) -> None:
-    parser.add_argument("--vram", type=float, metavar="GB", help="pretend a GPU with this much memory; 0 is no GPU")
-    parser.add_argument("--gpus", type=int, metavar="N", help="with --vram: pretend this many such GPUs")
-    parser.add_argument("--ram", type=float, metavar="GB", help="pretend this much main memory")
-
-
-def _choices(parser: ArgumentParser) -> None:
-    """The answers that define a recipe; everything that is not given is recommended, with its reason."""
-    parser.add_argument("--model", metavar="M", help="base model: a folder, or a name on the Hugging Face Hub")
-    parser.add_argument("--data", metavar="D", help="training data: .jsonl .json .csv .parquet .txt")
-    parser.add_argument("--goal", choices=GOALS, help="what the model is to learn (default: told from the data)")
-    parser.add_argument("--method", choices=METHODS, help="default: the best that fits")
-    _settings(parser, "training.epochs=2")
-
-
-def _settings(parser: ArgumentParser, example: str) -> None:
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
-                        help=f"set one key of the recipe, as in {example}; may be repeated")  # fmt: skip
-
-
-def _follow_or_json(parser: ArgumentParser) -> None:
-    """Lines and one document exclude each other on stdout."""
-    either = parser.add_mutually_exclusive_group()
-    either.add_argument("--follow", action="store_true", help="stay and show progress; Ctrl-C leaves the run running")
-    _json(either)
-
-
-def _no_input(parser: ArgumentParser) -> None:
-    parser.add_argument("--no-input", action="store_true", help="never ask; fail when an answer is missing")
-
-
-def _hardware(parser: ArgumentParser) -> None:
-    _pretend(parser)
-    _runs(parser)
-    _json(parser)
-
-
-def _doctor(parser: ArgumentParser) -> None:
-    _runs(parser)
-    _json(parser)
-
-
-def _data(parser: ArgumentParser) -> None:
-    parser.add_argument("data", metavar="DATA", help="a file: .jsonl .json .csv .parquet .txt")
-    parser.add_argument("--model", metavar="M", help="count tokens and render rows as this base model would see them")
-    parser.add_argument("--rows", type=int, default=3, metavar="N", help="rows to show (default: 3)")
-    _settings(parser, "data.skip_bad_rows=true")
-    _json(parser)
-
-
-def _plan(parser: ArgumentParser) -> None:
-    _choices(parser)
-    parser.add_argument(
-        "--simulate",
-        action="store_true",
-        help="follow one training step of each method without weights: exact, takes seconds",
-    )
-    parser.add_argument(
-        "--calibration",
-        action="store_true",
-        help="instead: how estimates and simulations of the runs here compare with what they measured",
-    )
-    _pretend(parser)
-    _runs(parser)
-    _json(parser)
-
-
-def _new(parser: ArgumentParser) -> None:
-    _choices(parser)
-    parser.add_argument("--out", metavar="FILE", required=True, help="the recipe file to write")
-    parser.add_argument("--force", action="store_true", help="write over a file that exists")
-    _pretend(parser)
-    _runs(parser)
-    _json(parser)
-
-
-def _train(parser: ArgumentParser) -> None:
-    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe file; or give --model and --data")
-    _choices(parser)
-    parser.add_argument("--name", metavar="N", help="name of the run (default: from model and method)")
-    parser.add_argument(
-        "--rehearse-only",
-        action="store_true",
-        help="load the model, measure the longest batch and stop; `resume` then trains",
-    )
-    _runs(parser)
-    _no_input(parser)
-    _follow_or_json(parser)
-
-
-def _run_name(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="name of the run; `tunewright runs` lists them")
-    _runs(parser)
-
-
-def _listing(parser: ArgumentParser) -> None:
-    _runs(parser)
-    _json(parser)
-
-
-def _attach(parser: ArgumentParser) -> None:
-    _run_name(parser)
-    parser.add_argument("--plain", action="store_true", help="lines of text instead of the screen")
-    parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
-
-
-def _wait(parser: ArgumentParser) -> None:
-    parser.add_argument("--wait", type=float, default=30.0, metavar="SECONDS",
-                        help="how long to wait for the run's answer (default: 30)")  # fmt: skip
-
-
-def _control(parser: ArgumentParser) -> None:
-    _run_name(parser)
-    _wait(parser)
-    _json(parser)
-
-
-def _resume(parser: ArgumentParser) -> None:
-    _run_name(parser)
-    _wait(parser)
-    _follow_or_json(parser)
-
-
-def _run(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--auto-resume",
-        action="store_true",
-        help="go on with every run whose engine was lost with the machine or killed",
-    )
-    parser.add_argument(
-        "--print-unit",
-        choices=("systemd", "cron"),
-        metavar="KIND",
-        help="print what makes this happen at every start of the machine: systemd or cron",
-    )
-    parser.add_argument(
-        "--watch",
-        type=float,
-        default=30.0,
-        metavar="SECONDS",
-        help="how long a run of another host has to be silent to count as lost (default: 30)",
-    )
-    _runs(parser)
-    _json(parser)
-
-
-def _chat(parser: ArgumentParser) -> None:
-    _run_name(parser)
-    parser.add_argument("--prompt", action="append", default=[], metavar="TEXT",
-                        help="ask this and end; each --prompt begins anew")  # fmt: skip
-    parser.add_argument("--which", choices=("base", "tuned", "both"), default="both",
-                        help="who answers (default: both)")  # fmt: skip
-    parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="longest answer (default: 256)")
-    parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 is always the likeliest token")
-    parser.add_argument("--top-p", type=float, default=1.0, metavar="P", help="share of likely tokens that is kept")
-    parser.add_argument("--seed", type=int, default=42, metavar="N", help="fixes the choice when T > 0 (default: 42)")
-    _json(parser)
-
-
-def _eval(parser: ArgumentParser) -> None:
-    _run_name(parser)
-    parser.add_argument("--rows", type=int, default=0, metavar="N", help="answer at most this many rows (default: 200)")
-    parser.add_argument("--checkpoint", metavar="NAME", help="a checkpoint of the run instead of its result")
-    _json(parser)
-
-
-def _export(parser: ArgumentParser) -> None:
-    _run_name(parser)
-    parser.add_argument(
-        "--to",
-        choices=("merged", "ollama", "gguf", "script", "hub"),
-        required=True,
-        help="merged: one model folder in 16 bits; ollama: that and a Modelfile; gguf: one file for "
-        "llama.cpp; script: a program that repeats the run; hub: a private repository",
-    )
-    parser.add_argument("--out", metavar="DIR", help="default: exports/ in the folder of the run")
-    parser.add_argument("--create", action="store_true", help="with ollama: run `ollama create` as well")
-    parser.add_argument("--type", metavar="TYPE", help="with gguf: f32, f16, bf16, q8_0 and so on (default: bf16)")
-    parser.add_argument("--llama-cpp", metavar="DIR", help="with gguf: a llama.cpp folder with its converter")
-    parser.add_argument(
-        "--fetch-converter",
-        action="store_true",
-        help="with gguf: download llama.cpp's converter (77 MB, checked by its hash)",
-    )
-    parser.add_argument("--adapter-only", action="store_true", help="with gguf: the adapter alone")
-    parser.add_argument(
-        "--ollama-base",
-        metavar="NAME",
-        help="with --adapter-only: the base model's name in Ollama, for a Modelfile with ADAPTER",
-    )
-    parser.add_argument("--dtype", choices=("bf16", "fp16", "fp32"), help="with merged: the number format")
-    parser.add_argument(
-        "--into",
-        choices=("trained", "original"),
-        help="with QLoRA: the base as it was trained on (default), or as its files hold it",
-    )
-    parser.add_argument("--checkpoint", metavar="NAME", help="a checkpoint of the run instead of its result")
-    parser.add_argument("--what", choices=("adapter", "merged"), help="with hub: what is published")
-    parser.add_argument("--repo", metavar="USER/NAME", help="with hub: where to; without it only the folder is made")
-    parser.add_argument("--public", action="store_true", help="with hub: everybody may see it")
-    _json(parser)
-
-
-def _adapters(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", nargs="?", default="", help="one run: its adapter and how to serve it")
-    parser.add_argument(
-        "--combine", metavar="NAME[=WEIGHT]", nargs="+", help="make one adapter from those of these runs"
-    )
-    parser.add_argument("--out", metavar="DIR", help="with --combine: where the new adapter goes")
-    _runs(parser)
-    _json(parser)
-
-
-def _report(parser: ArgumentParser) -> None:
-    _run_name(parser)
-    parser.add_argument("--out", metavar="DIR", help="where to (default: the folder of the run)")
-    _json(parser)
-
-
-def _demo(parser: ArgumentParser) -> None:
-    _runs(parser)
-    _no_input(parser)
-    parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
-
-
 VERBS: tuple[Verb, ...] = (
     Verb("demo", "fine-tune a tiny model in about a minute, from the first question to the talking result",
-         "tunewright demo --no-input", "tui.verbs.demo:run", _demo),
+         "tunewright demo --no-input", "tui.verbs.demo:run", flags.demo),
     Verb("hardware", "what this machine has, against the documented tiers",
-         "tunewright hardware --json", "tui.verbs.hardware:run", _hardware),
+         "tunewright hardware --json", "tui.verbs.hardware:run", flags.hardware),
     Verb("doctor", "is the installation sound",
-         "tunewright doctor", "tui.verbs.doctor:run", _doctor),
+         "tunewright doctor", "tui.verbs.doctor:run", flags.doctor),
     Verb("data", "look at training data: format, rows as the model sees them, findings",
-         "tunewright data rows.jsonl --model Qwen/Qwen2.5-0.5B-Instruct", "tui.verbs.data:run", _data),
+         "tunewright data rows.jsonl --model Qwen/Qwen2.5-0.5B-Instruct", "tui.verbs.data:run", flags.data),
     Verb("plan", "which method fits, why, and what it takes in memory, disk and time",
-         "tunewright plan --model Qwen/Qwen2.5-7B-Instruct --vram 24", "tui.verbs.plan:run", _plan),
+         "tunewright plan --model Qwen/Qwen2.5-7B-Instruct --vram 24", "tui.verbs.plan:run", flags.plan),
     Verb("new", "write a recipe file without training",
-         "tunewright new --model ./base --data rows.jsonl --out recipe.toml", "tui.verbs.new:run", _new,
+         "tunewright new --model ./base --data rows.jsonl --out recipe.toml", "tui.verbs.new:run", flags.new,
          "tui.verbs.new:describe_keys"),
     Verb("train", "start a run in the background and say its name",
-         "tunewright train --model ./base --data rows.jsonl --set training.epochs=2", "tui.verbs.train:run", _train),
+         "tunewright train --model ./base --data rows.jsonl --set training.epochs=2", "tui.verbs.train:run",
+         flags.train),
     Verb("runs", "list the runs and what each is doing",
-         "tunewright runs", "tui.verbs.runs:run", _listing),
+         "tunewright runs", "tui.verbs.runs:run", flags.listing),
     Verb("attach", "watch a run; leaving it does not stop it",
-         "tunewright attach base-lora", "tui.verbs.attach:run", _attach),
+         "tunewright attach base-lora", "tui.verbs.attach:run", flags.attach),
     Verb("stop", "save a checkpoint and stop; `resume` goes on from there",
-         "tunewright stop base-lora", "tui.verbs.control:stop", _control),
+         "tunewright stop base-lora", "tui.verbs.control:stop", flags.control),
     Verb("save", "save a checkpoint now and go on",
-         "tunewright save base-lora", "tui.verbs.control:save", _control),
+         "tunewright save base-lora", "tui.verbs.control:save", flags.control),
     Verb("pause", "save, and give the memory back until `resume`",
-         "tunewright pause base-lora", "tui.verbs.control:pause", _control),
+         "tunewright pause base-lora", "tui.verbs.control:pause", flags.control),
     Verb("resume", "go on with a paused, stopped or failed run",
-         "tunewright resume base-lora --follow", "tui.verbs.control:resume", _resume),
+         "tunewright resume base-lora --follow", "tui.verbs.control:resume", flags.resume),
     Verb("run", "go on with the runs that ended with the machine; for machines that restart",
-         "tunewright run --auto-resume", "tui.verbs.auto_resume:run", _run),
+         "tunewright run --auto-resume", "tui.verbs.auto_resume:run", flags.go_on),
     Verb("chat", "talk to the base model and the tuned one side by side",
-         'tunewright chat base-lora --prompt "Two large pizzas, please"', "tui.verbs.chat:run", _chat),
+         'tunewright chat base-lora --prompt "Two large pizzas, please"', "tui.verbs.chat:run", flags.chat),
     Verb("eval", "measure base and tuned on the held-out rows",
-         "tunewright eval base-lora --json", "tui.verbs.evaluate:run", _eval),
+         "tunewright eval base-lora --json", "tui.verbs.evaluate:run", flags.evaluate),
     Verb("report", "write a run down as one HTML page and one picture",
-         "tunewright report base-lora --out ~/reports", "tui.verbs.report:run", _report),
+         "tunewright report base-lora --out ~/reports", "tui.verbs.report:run", flags.report),
     Verb("adapters", "list the adapters of all runs, say how to serve one, combine several",
-         "tunewright adapters --combine base-lora other=0.5 --out both", "tui.verbs.adapters:run", _adapters),
+         "tunewright adapters --combine base-lora other=0.5 --out both", "tui.verbs.adapters:run", flags.adapters),
     Verb("export", "make a model folder that other programs load, or an Ollama model",
-         "tunewright export base-lora --to ollama", "tui.verbs.export:run", _export),
+         "tunewright export base-lora --to ollama", "tui.verbs.export:run", flags.export),
 )  # fmt: skip

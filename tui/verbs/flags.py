@@ -1,0 +1,241 @@
+"""The flags of each verb, and those that several share. Imports nothing but argparse."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, _MutuallyExclusiveGroup
+
+GOALS = ("instruction", "code", "classification", "structured", "chat", "text")
+METHODS = ("full", "lora", "qlora")
+
+
+def as_json(parser: ArgumentParser | _MutuallyExclusiveGroup) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+
+
+def runs(parser: ArgumentParser) -> None:
+    parser.add_argument("--runs", metavar="DIR", help="where runs are kept (default: ~/tunewright/runs)")
+
+
+def pretend(parser: ArgumentParser) -> None:
+    parser.add_argument("--vram", type=float, metavar="GB", help="pretend a GPU with this much memory; 0 is no GPU")
+    parser.add_argument("--gpus", type=int, metavar="N", help="with --vram: pretend this many such GPUs")
+    parser.add_argument("--ram", type=float, metavar="GB", help="pretend this much main memory")
+
+
+def choices(parser: ArgumentParser) -> None:
+    """The answers that define a recipe; everything that is not given is recommended, with its reason."""
+    parser.add_argument("--model", metavar="M", help="base model: a folder, or a name on the Hugging Face Hub")
+    parser.add_argument("--data", metavar="D", help="training data: .jsonl .json .csv .parquet .txt")
+    parser.add_argument("--goal", choices=GOALS, help="what the model is to learn (default: told from the data)")
+    parser.add_argument("--method", choices=METHODS, help="default: the best that fits")
+    settings(parser, "training.epochs=2")
+
+
+def settings(parser: ArgumentParser, example: str) -> None:
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+                        help=f"set one key of the recipe, as in {example}; may be repeated")  # fmt: skip
+
+
+def follow_or_json(parser: ArgumentParser) -> None:
+    """Lines and one document exclude each other on stdout."""
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--follow", action="store_true", help="stay and show progress; Ctrl-C leaves the run running")
+    as_json(either)
+
+
+def no_input(parser: ArgumentParser) -> None:
+    parser.add_argument("--no-input", action="store_true", help="never ask; fail when an answer is missing")
+
+
+def hardware(parser: ArgumentParser) -> None:
+    pretend(parser)
+    runs(parser)
+    as_json(parser)
+
+
+def doctor(parser: ArgumentParser) -> None:
+    runs(parser)
+    as_json(parser)
+
+
+def data(parser: ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DATA", help="a file: .jsonl .json .csv .parquet .txt")
+    parser.add_argument("--model", metavar="M", help="count tokens and render rows as this base model would see them")
+    parser.add_argument("--rows", type=int, default=3, metavar="N", help="rows to show (default: 3)")
+    settings(parser, "data.skip_bad_rows=true")
+    as_json(parser)
+
+
+def plan(parser: ArgumentParser) -> None:
+    choices(parser)
+    parser.add_argument(
+        "--simulate",
+        action="store_true",
+        help="follow one training step of each method without weights: exact, takes seconds",
+    )
+    parser.add_argument(
+        "--calibration",
+        action="store_true",
+        help="instead: how estimates and simulations of the runs here compare with what they measured",
+    )
+    pretend(parser)
+    runs(parser)
+    as_json(parser)
+
+
+def new(parser: ArgumentParser) -> None:
+    choices(parser)
+    parser.add_argument("--out", metavar="FILE", required=True, help="the recipe file to write")
+    parser.add_argument("--force", action="store_true", help="write over a file that exists")
+    pretend(parser)
+    runs(parser)
+    as_json(parser)
+
+
+def train(parser: ArgumentParser) -> None:
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe file; or give --model and --data")
+    choices(parser)
+    parser.add_argument("--name", metavar="N", help="name of the run (default: from model and method)")
+    parser.add_argument(
+        "--rehearse-only",
+        action="store_true",
+        help="load the model, measure the longest batch and stop; `resume` then trains",
+    )
+    runs(parser)
+    no_input(parser)
+    follow_or_json(parser)
+
+
+def run_name(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="name of the run; `tunewright runs` lists them")
+    runs(parser)
+
+
+def listing(parser: ArgumentParser) -> None:
+    runs(parser)
+    as_json(parser)
+
+
+def attach(parser: ArgumentParser) -> None:
+    run_name(parser)
+    parser.add_argument("--plain", action="store_true", help="lines of text instead of the screen")
+    parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+
+
+def wait(parser: ArgumentParser) -> None:
+    parser.add_argument("--wait", type=float, default=30.0, metavar="SECONDS",
+                        help="how long to wait for the run's answer (default: 30)")  # fmt: skip
+
+
+def control(parser: ArgumentParser) -> None:
+    run_name(parser)
+    wait(parser)
+    as_json(parser)
+
+
+def resume(parser: ArgumentParser) -> None:
+    run_name(parser)
+    wait(parser)
+    follow_or_json(parser)
+
+
+def go_on(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--auto-resume",
+        action="store_true",
+        help="go on with every run whose engine was lost with the machine or killed",
+    )
+    parser.add_argument(
+        "--print-unit",
+        choices=("systemd", "cron"),
+        metavar="KIND",
+        help="print what makes this happen at every start of the machine: systemd or cron",
+    )
+    parser.add_argument(
+        "--watch",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long a run of another host has to be silent to count as lost (default: 30)",
+    )
+    runs(parser)
+    as_json(parser)
+
+
+def chat(parser: ArgumentParser) -> None:
+    run_name(parser)
+    parser.add_argument("--prompt", action="append", default=[], metavar="TEXT",
+                        help="ask this and end; each --prompt begins anew")  # fmt: skip
+    parser.add_argument("--which", choices=("base", "tuned", "both"), default="both",
+                        help="who answers (default: both)")  # fmt: skip
+    parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="longest answer (default: 256)")
+    parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 is always the likeliest token")
+    parser.add_argument("--top-p", type=float, default=1.0, metavar="P", help="share of likely tokens that is kept")
+    parser.add_argument("--seed", type=int, default=42, metavar="N", help="fixes the choice when T > 0 (default: 42)")
+    as_json(parser)
+
+
+def evaluate(parser: ArgumentParser) -> None:
+    run_name(parser)
+    parser.add_argument("--rows", type=int, default=0, metavar="N", help="answer at most this many rows (default: 200)")
+    parser.add_argument("--checkpoint", metavar="NAME", help="a checkpoint of the run instead of its result")
+    as_json(parser)
+
+
+def export(parser: ArgumentParser) -> None:
+    run_name(parser)
+    parser.add_argument(
+        "--to",
+        choices=("merged", "ollama", "gguf", "script", "hub"),
+        required=True,
+        help="merged: one model folder in 16 bits; ollama: that and a Modelfile; gguf: one file for "
+        "llama.cpp; script: a program that repeats the run; hub: a private repository",
+    )
+    parser.add_argument("--out", metavar="DIR", help="default: exports/ in the folder of the run")
+    parser.add_argument("--create", action="store_true", help="with ollama: run `ollama create` as well")
+    parser.add_argument("--type", metavar="TYPE", help="with gguf: f32, f16, bf16, q8_0 and so on (default: bf16)")
+    parser.add_argument("--llama-cpp", metavar="DIR", help="with gguf: a llama.cpp folder with its converter")
+    parser.add_argument(
+        "--fetch-converter",
+        action="store_true",
+        help="with gguf: download llama.cpp's converter (77 MB, checked by its hash)",
+    )
+    parser.add_argument("--adapter-only", action="store_true", help="with gguf: the adapter alone")
+    parser.add_argument(
+        "--ollama-base",
+        metavar="NAME",
+        help="with --adapter-only: the base model's name in Ollama, for a Modelfile with ADAPTER",
+    )
+    parser.add_argument("--dtype", choices=("bf16", "fp16", "fp32"), help="with merged: the number format")
+    parser.add_argument(
+        "--into",
+        choices=("trained", "original"),
+        help="with QLoRA: the base as it was trained on (default), or as its files hold it",
+    )
+    parser.add_argument("--checkpoint", metavar="NAME", help="a checkpoint of the run instead of its result")
+    parser.add_argument("--what", choices=("adapter", "merged"), help="with hub: what is published")
+    parser.add_argument("--repo", metavar="USER/NAME", help="with hub: where to; without it only the folder is made")
+    parser.add_argument("--public", action="store_true", help="with hub: everybody may see it")
+    as_json(parser)
+
+
+def adapters(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", default="", help="one run: its adapter and how to serve it")
+    parser.add_argument(
+        "--combine", metavar="NAME[=WEIGHT]", nargs="+", help="make one adapter from those of these runs"
+    )
+    parser.add_argument("--out", metavar="DIR", help="with --combine: where the new adapter goes")
+    runs(parser)
+    as_json(parser)
+
+
+def report(parser: ArgumentParser) -> None:
+    run_name(parser)
+    parser.add_argument("--out", metavar="DIR", help="where to (default: the folder of the run)")
+    as_json(parser)
+
+
+def demo(parser: ArgumentParser) -> None:
+    runs(parser)
+    no_input(parser)
+    parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
