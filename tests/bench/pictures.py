@@ -65,7 +65,7 @@ def demo_steps() -> list[str]:
         "wait:of ", "wait:evaluation", "picture:training",
         "wait:Finished after", "picture:finished", "a", "picture:answers", "a", "l", "picture:log", "l",
         "p", "wait:Ready", "f3", "wait:tokens in", "settle:4", "picture:playground", "escape",
-        "x", "picture:export", "enter", "wait:Done.", "picture:exported",
+        "x", "picture:export", "enter", "wait:number format?", "enter", "wait:Done.", "picture:exported",
     ]  # fmt: skip
 
 
