@@ -16,7 +16,7 @@ from tests.tui import wizard_fakes as fakes
 from tests.tui.test_wizard import press, settle, text_of
 from tui.answers import Answers, answers_path
 from tui.app import TunewrightApp
-from tui.screens import lookups, run_list
+from tui.screens import home, lookups, run_list
 from tui.screens.compare import CompareScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.home import HomeScreen
@@ -242,3 +242,13 @@ async def test_runs_are_compared_from_the_home_page_when_there_are_two(monkeypat
         await press(pilot, "end", "c")
         assert isinstance(app.screen, CompareScreen)
         assert len(app.screen.compared) == 2
+
+
+async def test_with_runs_the_first_line_is_highlighted_and_not_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run("first", "finished", monkeypatch)
+    app = TunewrightApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.pause(0.2)
+        assert isinstance(app.screen, HomeScreen)
+        assert app.screen.choices.value == home.NEW

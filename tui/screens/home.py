@@ -73,6 +73,7 @@ class HomeScreen(Screen[None]):
         self._lines: list[RunLine] | None = None
         self._unfinished: Answers | None = None
         self._lost_was_shown = False
+        self._runs_were_shown = False
 
     @property
     def tunewright(self) -> TunewrightApp:
@@ -126,8 +127,9 @@ class HomeScreen(Screen[None]):
         offered += [line.option() for line in self._lines or ()]
         first = lost[0].name if lost and not self._lost_was_shown else ""
         self._lost_was_shown |= bool(lost)
-        known = self._lines is not None
-        kept = self.choices.value if known and self.choices.value else offered[0].value
+        # what the first painting highlighted, before the runs were read, was nobody's choice
+        kept = self.choices.value if self._runs_were_shown and self.choices.value else offered[0].value
+        self._runs_were_shown = self._lines is not None
         self.choices.show(offered, first or kept)  # a lost run waits for one key, so it is highlighted once
         self.refresh_bindings()
 

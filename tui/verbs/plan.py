@@ -12,7 +12,7 @@ from engine.models.spec import ModelSpec, refuse_unusable, spec_from_config
 from engine.models.tokenizer_files import read_json
 from engine.plan.asking import simulation_request
 from engine.plan.memory import memory_of
-from engine.plan.several_gpus import sharings
+from engine.plan.several_gpus import best_sharing, sharings
 from engine.recipe_keys import KEYS
 from tui.answers import Answers
 from tui.jobs import run_job
@@ -126,13 +126,15 @@ def _show_sharing(plan: Plan) -> None:
     """Several GPUs: the need of each, by way; nothing is shown for one."""
     rows = []
     for method in plan.methods:
-        for one in sharings(method, plan.spec, plan.machine.nvidia_gpus):
+        found = sharings(method, plan.spec, plan.machine.nvidia_gpus)
+        best = best_sharing(found)
+        for one in found:
             rows.append((METHOD_TITLES.get(method.name, method.name), WAYS[one.way], FITS[one.verdict],
-                         gigabytes(one.need_bytes)))  # fmt: skip
+                         gigabytes(one.need_bytes), "the fastest that fits" if one is best else ""))  # fmt: skip
     if not rows:
         return
     say("", f"On {len(plan.machine.nvidia_gpus)} GPUs, each (by formula, less certain than the plan for one):")
-    say(*(f"  {line}" for line in table(("method", "way", "fits", "memory"), rows, right=(3,))))
+    say(*(f"  {line}" for line in table(("method", "way", "fits", "memory", ""), rows, right=(3,))))
     paragraph("A run of this version trains on one GPU; these numbers are for planning.")
 
 
