@@ -8,6 +8,12 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples every time, so that a change is judged by what it changed. HYPOTHESIS_PROFILE=search looks for new.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("search", max_examples=2000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models are slower with more, and the suite runs in two processes
 

@@ -46,7 +46,7 @@ def moments(spec: ModelSpec, shape: TrainingShape, device: Device) -> Iterator[t
     yield (
         "backward",
         {
-            "gradients": gradients if accumulated else head,
+            "gradients": max(gradients, head) if accumulated else head,
             "activations": kept + layer_bytes(spec, shape, device),
             "workspace": unpacked,
         },
