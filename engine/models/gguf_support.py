@@ -25,6 +25,8 @@ _PRE_BY_RULE = {
     (_QWEN35, False): "qwen35",
 }
 """llama.cpp's name for (regular expression, ignore_merges); from src/llama-vocab.cpp, where each name has its rule."""
+OLLAMA_SPLITS = frozenset({"llama-bpe", "qwen2", "qwen35"})
+"""Rules for splitting text that Ollama's own converter recognises (convert/tokenizer.go); others become "default"."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def gguf_support(folder: Path, tokenizer_folder: Path | None = None) -> GgufSupp
         problems.append(f"llama.cpp's converter does not know the architecture {architecture}.")
     pre, problem = _tokenizer(tokenizer_folder or folder)
     problems += [problem] if problem else []
-    return GgufSupport(architecture, pre, architecture in OLLAMA_CONVERTS, tuple(problems))
+    reads = architecture in OLLAMA_CONVERTS and _ollama_splits(tokenizer_folder or folder, pre)
+    return GgufSupport(architecture, pre, reads, tuple(problems))
 
 
 def support_of(source: str, revision: str = "") -> dict[str, Any]:
@@ -80,7 +83,15 @@ def found_support(files: ModelFiles) -> GgufSupport:
     here = files.tokenizer_path is not None and files.tokenizer_path.is_file()
     pre, problem = _tokenizer(files.tokenizer_path.parent) if here and files.tokenizer_path else ("", "")
     problems += [problem] if problem else []
-    return GgufSupport(architecture, pre, architecture in OLLAMA_CONVERTS, tuple(problems))
+    reads = architecture in OLLAMA_CONVERTS
+    if here and files.tokenizer_path:
+        reads = reads and _ollama_splits(files.tokenizer_path.parent, pre)
+    return GgufSupport(architecture, pre, reads, tuple(problems))
+
+
+def _ollama_splits(folder: Path, pre: str) -> bool:
+    """Whether Ollama's converter splits text as this tokenizer does: by a rule it knows, or by SentencePiece's."""
+    return pre in OLLAMA_SPLITS or bool((_read(folder / "tokenizer.json").get("model") or {}).get("byte_fallback"))
 
 
 def support_line(files: ModelFiles) -> str:

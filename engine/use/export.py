@@ -11,9 +11,10 @@ from engine.models.gguf_support import support_of
 from engine.runs.store import Run
 from engine.use.finished import Result, base_of, open_result
 from engine.use.gguf import export_gguf
-from engine.use.merge import Into, merge_run
-from engine.use.ollama import OllamaOptions, converter_note, plan_ollama, write_modelfile
-from engine.use.ollama_create import hand_over
+from engine.use.merge import into_of, merge_run
+from engine.use.ollama import OllamaOptions, plan_ollama, write_modelfile
+from engine.use.ollama_create import create_exported, hand_over
+from engine.use.ollama_road import directory_note, ollama_road
 from engine.use.prompts import Prompts
 from engine.use.publish import export_hub
 from engine.use.script import export_script
@@ -27,7 +28,8 @@ def export_run(run: Path | str, to: str, out: Path | str | None, emit: Emit, **o
 
     `out` is the output directory, by default <run>/exports/<to>. Options: checkpoint, dtype (bf16, fp16, fp32),
     into ("trained", "original"); for Ollama and GGUF also name, system, context_tokens, greedy, create (make the
-    model in a running Ollama); for GGUF also those of `engine.use.gguf.export_gguf`, for the Hub those of
+    model in a running Ollama) and those of `engine.use.gguf.export_gguf`; for Ollama also road ("gguf", "directory")
+    and create_from (the folder of an export, for that last step alone); for the Hub those of
     `engine.use.publish.export_hub`. "script" takes no options, and "support" no run but
     `model` and `revision`: it says which programs can read such a model, before anything is trained.
     Returns what the job replies. Raises UserError.
@@ -54,27 +56,29 @@ def _script(run: Run, out: Path | str | None, emit: Emit) -> dict[str, Any]:
 
 
 def _merged(result: Result, out: Path, emit: Emit, options: dict[str, Any]) -> dict[str, Any]:
-    merged = merge_run(result, out, emit, _into(options), str(options.get("dtype") or ""))
+    merged = merge_run(result, out, emit, into_of(options), str(options.get("dtype") or ""))
     return {"to": "merged", **merged, "commands": [["vllm", "serve", str(out)]]}
 
 
-def _into(options: dict[str, Any]) -> Into:
-    into = options.get("into") or "trained"
-    if into not in {"trained", "original"}:
-        raise UserError(f"into is {into!r}.", "into", "Use trained or original.")
-    return "original" if into == "original" else "trained"
-
-
 def _ollama(result: Result, out: Path, emit: Emit, options: dict[str, Any]) -> dict[str, Any]:
+    """By the road that leads there, or with `create_from` only the last step of it."""
+    if options.get("create_from"):
+        return create_exported(result, Path(str(options["create_from"])), emit, options)
+    if ollama_road(result, options) == "gguf":
+        return {**export_gguf(result, out, emit, options), "to": "ollama", "road": "gguf"}
+    return {**_ollama_directory(result, out, emit, options), "road": "directory"}
+
+
+def _ollama_directory(result: Result, out: Path, emit: Emit, options: dict[str, Any]) -> dict[str, Any]:
     """A merged model with a Modelfile beside it; what cannot be written is refused before the long work begins."""
     prompts = Prompts.of(result)
     plan = plan_ollama(prompts, OllamaOptions.of(options, result.run.name), weights_hold_template=False)
 
     def finish(stage: Path) -> dict[str, Any]:
         notes = write_modelfile(stage, plan.modelfile(".", stage), plan.options.create)
-        return {"ollama_notes": [note for note in (converter_note(stage), *plan.notes, *notes) if note]}
+        return {"ollama_notes": [directory_note(result), *plan.notes, *notes]}
 
-    merged = merge_run(result, out, emit, _into(options), str(options.get("dtype") or ""), finish)
+    merged = merge_run(result, out, emit, into_of(options), str(options.get("dtype") or ""), finish)
     handed = hand_over(result, prompts, plan, plan.modelfile(".", out), out, emit)
     notes = [*merged.pop("notes"), *merged.pop("ollama_notes"), *handed.pop("ollama_notes")]
     return {**merged, "to": "ollama", **handed, "notes": notes}

@@ -17,9 +17,10 @@ from engine.use.gguf_adapter import export_adapter
 from engine.use.gguf_check import compare_with_python, python_with_llama_cpp
 from engine.use.gguf_run import CONVERTER_TYPES, run_converter
 from engine.use.gguf_tools import SCRIPT, converter
-from engine.use.merge import merge_run, needed_bytes
+from engine.use.merge import Into, into_of, merge_run, needed_bytes
 from engine.use.ollama import OllamaOptions, plan_ollama, write_modelfile
 from engine.use.ollama_create import hand_over
+from engine.use.ollama_road import support_of_result
 from engine.use.prompts import Prompts
 from engine.use.staging import MARK, check_room, staged
 
@@ -35,13 +36,13 @@ def export_gguf(result: Result, out: Path, emit: Emit, options: dict[str, Any]) 
     """Write <out>/<run>-<type>.gguf with a Modelfile beside it.
 
     Options: type (one of CONVERTER_TYPES and K_TYPES, bf16 by default), llama_cpp (a checkout), fetch_converter,
-    adapter_only, and those of the Ollama export. Raises UserError.
+    adapter_only, into, and those of the Ollama export. Raises UserError.
     """
     kind = str(options.get("type") or "bf16").lower()
     if kind not in CONVERTER_TYPES + K_TYPES:
         fix = f"Use one of: {', '.join(CONVERTER_TYPES + K_TYPES)}."
         raise UserError(f"There is no GGUF type {kind!r}.", "type", fix)
-    quantizer = _quantizer(kind)
+    quantizer, into = _quantizer(kind), into_of(options)
     _refuse_unsupported(result)
     tools = converter(str(options.get("llama_cpp") or ""), bool(options.get("fetch_converter")), emit)
     if options.get("adapter_only"):
@@ -51,7 +52,8 @@ def export_gguf(result: Result, out: Path, emit: Emit, options: dict[str, Any]) 
     name = f"{result.run.name}-{kind}.gguf"
     check_room(out, 2 * needed_bytes(result, 4 if kind == "f32" else 2))  # the merged model and the file
     with staged(out) as stage:
-        merged, check = _write(result, prompts, stage, kind, tools, quantizer, emit)
+        merged = _merge(result, stage / "merged", kind, into, emit)
+        check = _write(result, prompts, stage, kind, tools, quantizer, emit)
         modelfile = plan.modelfile(f"./{name}", stage / "merged")
         notes = [*merged["notes"], *plan.notes, *write_modelfile(stage, modelfile, plan.options.create)]
         shutil.rmtree(stage / "merged")
@@ -66,12 +68,15 @@ def export_gguf(result: Result, out: Path, emit: Emit, options: dict[str, Any]) 
             "commands": [*handed["commands"], ["llama-server", "-m", str(out / name)]]}  # fmt: skip
 
 
+def _merge(result: Result, folder: Path, kind: str, into: Into, emit: Emit) -> dict[str, Any]:
+    return merge_run(result, folder, emit, into, _MERGE_DTYPE.get(kind, "bf16"))
+
+
 def _write(
     result: Result, prompts: Prompts, stage: Path, kind: str, tools: Path, quantizer: Quantizer | None, emit: Emit
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Merged model and GGUF file in `stage`; what the merge replied and what the check found."""
+) -> dict[str, Any]:
+    """The GGUF file in `stage`, from the merged model there; what the check found."""
     first = kind if kind in CONVERTER_TYPES else "bf16"
-    merged = merge_run(result, stage / "merged", emit, dtype=_MERGE_DTYPE.get(first, "bf16"))
     file, target = (stage / f"{result.run.name}-{number}.gguf" for number in (first, kind))
     arguments = [str(stage / "merged"), "--outfile", str(file), "--outtype", first, "--model-name", result.run.name]
     run_converter(tools, SCRIPT, arguments, gguf_support(stage / "merged").pre, emit)
@@ -79,11 +84,11 @@ def _write(
         quantizer(file, target, kind, emit)
         file.unlink()
     emit({"progress": {"phase": "comparing", "detail": "the file against the merged model"}})
-    return merged, compare_with_python(target, stage / "merged", prompts)
+    return compare_with_python(target, stage / "merged", prompts)
 
 
 def _refuse_unsupported(result: Result) -> None:
-    support = gguf_support(result.base if result.is_adapter else result.weights, result.tokenizer)
+    support = support_of_result(result)
     if support.problems:
         fix = "Use the merged directory with transformers or vLLM: export --to merged."
         raise UserError(f"This model cannot become a GGUF file. {support.problems[0]}", str(result.base), fix)

@@ -36,7 +36,7 @@ def compare_with_python(file: Path, merged: Path, prompts: Prompts) -> dict[str,
     if python is None:
         return {"checked": False, "reason": "llama-cpp-python is not installed, so the file was not loaded."}
     texts = [prompts.text([("user", question)]) for question in QUESTIONS]
-    found = _probe(python, file, texts, prompts.stop_ids)
+    found = ask_file(python, file, texts, prompts.stop_ids)
     if "error" in found:
         return {"checked": False, "reason": f"llama.cpp could not load the file: {found['error']}"}
     return _compare(found["probes"], merged, texts, prompts)
@@ -72,9 +72,13 @@ def python_with_llama_cpp() -> str | None:
     return sys.executable if importlib.util.find_spec("llama_cpp") else None
 
 
-def _probe(python: str, file: Path, texts: list[str], stop_ids: list[int]) -> dict[str, Any]:
+def ask_file(
+    python: str, file: Path, texts: list[str], stop_ids: list[int], tokens: int = GREEDY_TOKENS
+) -> dict[str, Any]:
+    """What llama.cpp makes of `texts`: {"probes": [{"ids", "logits" after the last token, "answer" (greedy ids)}]},
+    or {"error"}. `python` is an interpreter that has llama-cpp-python."""
     script = Path(__file__).with_name("gguf_probe.py")
-    request = json.dumps({"file": str(file), "texts": texts, "stop_ids": stop_ids, "tokens": GREEDY_TOKENS})
+    request = json.dumps({"file": str(file), "texts": texts, "stop_ids": stop_ids, "tokens": tokens})
     done = subprocess.run([python, "-P", str(script)], input=request.encode(), capture_output=True, check=False)
     try:
         answer = json.loads(done.stdout.decode("utf-8").splitlines()[-1])

@@ -27,6 +27,7 @@ def leaving(result: Result) -> dict[str, Any]:
         "adapter": result.is_adapter,
         "base": result.base_source,
         "gguf_problems": list(support.problems),
+        "ollama_reads_directory": support.ollama_reads_directory,
         "converter": str(found or ""),
         "converter_source": f"{PACKAGE} {VERSION}",
         "converter_bytes": PACKAGE_BYTES,

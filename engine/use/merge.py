@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -85,7 +85,8 @@ def merge_run(result: Result, out: Path, emit: Emit, into: Into = "trained", dty
         trained = [] if room else trained_logits(result, ids, emit)
         notes = _write(result, into, kind, stage, emit)
         notes += finish_model_directory(stage, prompts)
-        facts: dict[str, Any] = {"dtype": kind, "into": into if result.method == "qlora" else "original"}
+        facts: dict[str, Any] = {"kind": "merged", "dtype": kind}
+        facts |= {"into": into if result.method == "qlora" else "original"}
         facts |= {"method": result.method, "run": result.run.name, "notes": notes}
         facts |= {"agreement": _agreement(trained, stage, ids, emit) if trained else {}}
         if room:
@@ -94,6 +95,14 @@ def merge_run(result: Result, out: Path, emit: Emit, into: Into = "trained", dty
         (stage / MARK).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     size = sum(path.stat().st_size for path in out.iterdir() if path.is_file())
     return {"out": str(out), "bytes": size, **facts}
+
+
+def into_of(options: Mapping[str, Any]) -> Into:
+    """The option `into` of an export request. Raises UserError."""
+    into = options.get("into") or "trained"
+    if into not in {"trained", "original"}:
+        raise UserError(f"into is {into!r}.", "into", "Use trained or original.")
+    return "original" if into == "original" else "trained"
 
 
 def missing_memory_bytes(result: Result) -> int:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
-from engine.models.architectures import OLLAMA_CONVERTS
 from engine.use.modelfile import Modelfile
 from engine.use.ollama_template import OllamaTemplate, derive_template
 from engine.use.prompts import Prompts
@@ -141,18 +140,6 @@ def context_tokens(folder: Path, wanted: int) -> int:
 def model_name(text: str) -> str:
     """A name that Ollama takes, made from `text`."""
     return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:60] or "tuned"
-
-
-def converter_note(folder: Path) -> str:
-    """A sentence when Ollama's own converter does not read this architecture; empty when it does."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    architecture = str((config.get("architectures") or ["unknown"])[0])
-    if architecture in OLLAMA_CONVERTS:
-        return ""
-    return (
-        f"Ollama's own converter does not read {architecture} (it knows {len(OLLAMA_CONVERTS)} text "
-        "architectures). Export with --to gguf and create the model from that file."
-    )
 
 
 def _heading(template: OllamaTemplate | None) -> list[str]:

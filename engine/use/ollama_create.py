@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
+from engine.runs.files import read_json
 from engine.use.finished import Result
 from engine.use.generate import answer_greedily
 from engine.use.gguf_check import QUESTIONS
 from engine.use.load import Pair
 from engine.use.modelfile import Modelfile
-from engine.use.ollama import OllamaPlan, api_settings
+from engine.use.ollama import OllamaOptions, OllamaPlan, api_settings, plan_ollama
 from engine.use.ollama_api import Ollama, version_notes
 from engine.use.prompts import Prompts
+from engine.use.staging import MARK
 
 Emit = Callable[[dict[str, Any]], None]
 COMPARED_TOKENS = 48
@@ -53,6 +55,24 @@ def hand_over(
     facts = {"version": version, "compared": len(answers), "same": same, "answers": answers}
     notes = version_notes(version, needs_jinja=plan.template is None)
     return {**reply, "created": True, "ollama": facts, "ollama_notes": notes}
+
+
+def create_exported(result: Result, folder: Path, emit: Emit, options: dict[str, Any]) -> dict[str, Any]:
+    """Create the model from an export that lies in `folder`, and compare the answers. Raises UserError.
+
+    Options are those of the export, without which the model is named after the run.
+    """
+    facts = read_json(folder / MARK)
+    file = str(facts.get("file") or "")
+    if facts.get("kind") not in {"gguf", "merged"} or not (folder / (file or "config.json")).is_file():
+        raise UserError("This folder holds no export for Ollama.", str(folder), "Export again: --to ollama.")
+    prompts = Prompts.of(result)
+    chosen = OllamaOptions.of({**options, "create": True}, result.run.name)
+    plan = plan_ollama(prompts, chosen, weights_hold_template=bool(file))
+    config_folder = folder if not file else result.base if result.is_adapter else result.weights
+    modelfile = plan.modelfile(f"./{file}" if file else ".", config_folder)
+    handed = hand_over(result, prompts, plan, modelfile, folder, emit)
+    return {"to": "ollama", "out": str(folder), **handed, "notes": [*plan.notes, *handed.pop("ollama_notes")]}
 
 
 def _ask_both(result: Result, prompts: Prompts, server: Ollama, options: Any, emit: Emit) -> list[dict[str, str]]:

@@ -91,11 +91,14 @@ def export(script: str) -> None:
     result = {"out": "/x/exports/merged", "bytes": 7_000_000, "notes": ["One note."], "agreement": {"same_choice": 1.0}}
     if script == "plain":
         result["commands"] = [["vllm", "serve", "/x/exports/merged"]]
-    if script == "ollama":
+    if request.get("create_from") == "/x/exports/merged":
+        say(result={"to": "ollama", "created": True, "notes": [], "ollama": {"version": "1", "same": 5, "compared": 5}})
+        return
+    if script.startswith("ollama"):
         result["to"] = "ollama"
         result["modelfile"] = "/x/Modelfile"
         result["commands"] = [["ollama", "create", "demo 1", "-f", "/x/Modelfile"], ["ollama", "run", "demo 1"]]
-        result["installed"] = False
+        result["installed"] = script == "ollama here"
     if script == "hub":
         say(result=hub(request))
     else:

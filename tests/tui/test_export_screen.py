@@ -65,7 +65,12 @@ async def test_a_merged_model_shows_its_folder_and_size(tmp_path: Path, monkeypa
 
 async def test_ollama_commands_are_printed_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(tmp_path, monkeypatch, "ollama") as pilot:
+        await until(pilot, lambda text: "made before" in text)
         await pilot.press("down", "enter")
+        await until(pilot, lambda text: "Fetch it?" in text)
+        await pilot.press("enter")
+        await until(pilot, lambda text: "number format" in text)
+        await pilot.press("enter")
         text = await until(pilot, lambda text: "Done." in text)
         assert pilot.app.screen.check_action("create", ()) is False
     assert "ollama create 'demo 1' -f /x/Modelfile" in text
@@ -135,7 +140,12 @@ async def test_esc_goes_back_question_by_question(tmp_path: Path, monkeypatch: p
     ("answers", "known", "asked"),
     [({}, {}, ["to"]),
      ({"to": "merged"}, {"method": "qlora"}, ["into", "dtype"]),
-     ({"to": "ollama"}, {"method": "lora"}, []),
+     ({"to": "ollama"}, {"method": "lora"}, ["type"]),
+     ({"to": "ollama"}, {"method": "qlora", "converter": ""}, ["fetch_converter", "type", "into"]),
+     ({"to": "ollama"}, {"converter": "", "ollama_reads_directory": True}, ["road", "fetch_converter", "type"]),
+     ({"to": "ollama", "road": "directory"}, {"converter": "", "ollama_reads_directory": True}, []),
+     ({"to": "ollama"}, {"gguf_problems": ["no"], "ollama_reads_directory": True}, []),
+     ({"to": "gguf"}, {"method": "qlora"}, ["type", "into"]),
      ({"to": "gguf", "adapter_only": "yes"}, {"adapter": True}, ["type", "ollama_base"]),
      ({"to": "gguf"}, {"adapter": False, "converter": "/c"}, ["type"]),
      ({"to": "hub", "repo": ""}, {"adapter": True}, ["what"]),
@@ -153,6 +163,18 @@ def test_only_what_is_open_is_asked(answers: dict[str, str], known: dict[str, ob
 def test_a_model_that_cannot_be_gguf_says_why() -> None:
     gguf = next(option for option in kinds({"gguf_problems": ["No such tokenizer."]}) if option.value == "gguf")
     assert gguf.good is False and gguf.consequence == "No such tokenizer."
+
+
+async def test_creating_in_ollama_goes_on_from_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(tmp_path, monkeypatch, "ollama here") as pilot:
+        await until(pilot, lambda text: "made before" in text)
+        await pilot.press("down", "enter", "enter", "enter")
+        text = await until(pilot, lambda text: "Press c to create" in text)
+        assert "greedy" not in text
+        await pilot.press("c")
+        text = await until(pilot, lambda text: "5 of 5 greedy answers are the same" in text)
+        assert "Ollama has the model" in text and "/x/exports/merged" in text
+        assert pilot.app.screen.check_action("create", ()) is False
 
 
 def test_creating_is_offered_where_ollama_is() -> None:

@@ -127,7 +127,8 @@ class ExportScreen(Screen[None]):
 
     # the job
 
-    async def _export(self, request: dict[str, Any]) -> None:
+    async def _export(self, request: dict[str, Any], before: dict[str, Any] | None = None) -> None:
+        """Run the job; `before` is the export that this goes on from, which stays whatever comes of it."""
         self.result = None
         self._show_outcome(True)
         self.query_one("#told", Static).update(told_answers(self.answers))
@@ -135,9 +136,10 @@ class ExportScreen(Screen[None]):
         self.job = AsyncJob("export", request)
         try:
             await self.job.start()
-            self.result = await self.job.result(self._show_progress)
+            self.result = {**(before or {}), **await self.job.result(self._show_progress)}
         except (UserError, OSError) as error:
-            self._failed(error if isinstance(error, UserError) else UserError(str(error)))
+            self.result = before
+            self._failed(error if isinstance(error, UserError) else UserError(str(error)), before)
         else:
             self._done(self.result)
         finally:
@@ -152,8 +154,9 @@ class ExportScreen(Screen[None]):
         detail = str(progress.get("detail") or "") if progress.get("phase") else ""
         self._say(f"{words[:1].upper()}{words[1:]}{': ' + detail if detail else ''}", "key")
 
-    def _failed(self, error: UserError) -> None:
-        self._say("The export failed. Esc goes back to the questions.", "bad")
+    def _failed(self, error: UserError, before: dict[str, Any] | None) -> None:
+        what = "The export is there, but this step failed: c tries again." if before else "The export failed."
+        self._say(f"{what} Esc goes back to the questions.", "bad")
         self.query_one("#told", Static).update(Content.assemble(*failure(error.what, error.where, error.fix)))
 
     def _done(self, result: dict[str, Any]) -> None:
@@ -179,8 +182,13 @@ class ExportScreen(Screen[None]):
         self.run_worker(self._export(request), group="export", exclusive=True)
 
     async def action_create(self) -> None:
-        """Run `ollama create`, without a shell, and say what it says at the end."""
+        """Create the model in Ollama and compare its answers with ours; an adapter by `ollama create` alone."""
         if not self.result or self.creating:
+            return
+        if not self.answers.get("adapter_only"):
+            request = request_of(str(self.run.path), self.answers)
+            request |= {"to": "ollama", "create_from": str(self.result["out"])}
+            self.run_worker(self._export(request, self.result), group="export", exclusive=True)
             return
         self.creating = True
         self.refresh_bindings()

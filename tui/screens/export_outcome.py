@@ -16,7 +16,8 @@ Told = list[tuple[str, str]]
 def can_create(result: Mapping[str, Any]) -> bool:
     """Whether the first command makes a model in an Ollama that is installed here."""
     commands = result.get("commands") or [[]]
-    return bool(result.get("installed")) and [str(word) for word in commands[0][:2]] == ["ollama", "create"]
+    creates = [str(word) for word in commands[0][:2]] == ["ollama", "create"]
+    return creates and bool(result.get("installed")) and not result.get("created")
 
 
 def can_publish(result: Mapping[str, Any], repository: str) -> bool:
@@ -72,8 +73,10 @@ def _commands(result: Mapping[str, Any]) -> Told:
 
 
 def _commands_title(result: Mapping[str, Any]) -> str:
+    if result.get("created"):
+        return "Ollama has the model. Talk to it by the second one"
     if can_create(result):
-        return "Press c to run the first one now"
+        return "Press c to create it in Ollama now and compare its answers"
     if result.get("to") == "ollama":
         return "Ollama is not here; run these where it is"
     if result.get("to") == "script":

@@ -32,7 +32,7 @@ class Ask:
 
 KINDS = (
     Option("merged", "Merged model", "One folder with whole weights, for transformers and vLLM."),
-    Option("ollama", "Ollama", "The merged model and a Modelfile, for `ollama create` and `ollama run`."),
+    Option("ollama", "Ollama", "A GGUF file and a Modelfile, for `ollama create` and `ollama run`."),
     Option("gguf", "GGUF", "One file for llama.cpp, LM Studio and Ollama, or the adapter alone."),
     Option("hub", "Hugging Face Hub", "A folder with a model card, which you read first; private unless you say so."),
     Option("script", "Training script", "A Python program that does the same training without Tunewright."),
@@ -72,7 +72,8 @@ def kinds(known: Known) -> tuple[Option, ...]:
     options = []
     for option in KINDS:
         mark, good = ("made before", None) if option.value in made else ("", None)
-        if option.value == "gguf" and problems:
+        only_gguf = option.value == "ollama" and not known.get("ollama_reads_directory")
+        if (option.value == "gguf" or only_gguf) and problems:
             mark, good = "not this model", False
         text = str(problems[0]) if good is False else option.consequence
         options.append(Option(option.value, option.title, text, mark, good))
@@ -84,7 +85,7 @@ def _dtype(answers: Answers, known: Known) -> Ask | None:
 
 
 def _into(answers: Answers, known: Known) -> Ask | None:
-    if known.get("method") != "qlora":
+    if known.get("method") != "qlora" or answers.get("adapter_only"):
         return None
     trained = "The 4-bit base that the adapter was trained on, in 16 bits: closest to what you trained."
     original = "The base as it was before 4 bits: answers differ more; the page shows by how much."
@@ -110,7 +111,15 @@ def _base_name(answers: Answers, known: Known) -> Ask | None:
     return Ask("ollama_base", title, placeholder="for example qwen2.5:0.5b-instruct-fp16")
 
 
+def _as_directory(answers: Answers, known: Known) -> bool:
+    """Whether Ollama gets the merged folder."""
+    only_road = bool(known.get("gguf_problems"))
+    return answers.get("to") == "ollama" and (answers.get("road") == "directory" or only_road)
+
+
 def _type(answers: Answers, known: Known) -> Ask | None:
+    if _as_directory(answers, known):
+        return None
     needs = "" if known.get("quantizer", True) else "needs llama-quantize"
     small = bool(answers.get("adapter_only"))
     plain = [option for option in GGUF_TYPES if option.value in CONVERTER_TYPES]
@@ -119,8 +128,19 @@ def _type(answers: Answers, known: Known) -> Ask | None:
     return Ask("type", "In which number format?", tuple(options))
 
 
+def _road(answers: Answers, known: Known) -> Ask | None:
+    """Only where there is a choice: no converter here, and Ollama's own reads this model."""
+    if known.get("converter", "here") or known.get("gguf_problems") or not known.get("ollama_reads_directory"):
+        return None
+    return Ask("road", "By which road?", (
+        Option("gguf", "A GGUF file", "By llama.cpp's converter, which is fetched; the file is checked here.",
+               recommended=True),
+        Option("directory", "The merged folder", "Nothing is fetched; Ollama converts the folder itself."),
+    ))  # fmt: skip
+
+
 def _fetch(answers: Answers, known: Known) -> Ask | None:
-    if known.get("converter", "here"):
+    if known.get("converter", "here") or _as_directory(answers, known):
         return None
     size = gigabytes(int(known.get("converter_bytes") or 0))
     fetch = f"{size} from PyPI, the source of {known.get('converter_source')}; its sha256 is checked, then kept."
@@ -156,8 +176,8 @@ def _public(answers: Answers, known: Known) -> Ask | None:
 
 _QUESTIONS: dict[str, tuple[Callable[[Answers, Known], Ask | None], ...]] = {
     "merged": (_into, _dtype),
-    "ollama": (_into,),
-    "gguf": (_what, _type, _fetch, _base_name),
+    "ollama": (_road, _fetch, _type, _into),
+    "gguf": (_what, _type, _fetch, _base_name, _into),
     "hub": (_hub_what, _repository, _public),
 }
 

@@ -15,7 +15,7 @@ from tui.verbs.output import fields, print_json, say, warn
 from tui.verbs.places import run_of
 
 OPTIONS = ("create", "type", "llama_cpp", "fetch_converter", "adapter_only", "ollama_base", "dtype", "into",
-           "checkpoint", "what", "repo", "public")  # fmt: skip
+           "checkpoint", "what", "repo", "public", "road", "system", "greedy", "context_tokens")  # fmt: skip
 """What goes into the request as it was given; what was not given is left to the engine."""
 
 
@@ -28,6 +28,10 @@ def run(arguments: Namespace) -> int:
     for option in OPTIONS:
         if getattr(arguments, option):
             request[option] = getattr(arguments, option)
+    if arguments.ollama_name:
+        request["name"] = arguments.ollama_name
+    if arguments.create_from:
+        request["create_from"] = str(Path(arguments.create_from).expanduser().absolute())
     result = run_job("export", request, _progress)
     if arguments.json:
         print_json(result)

@@ -188,12 +188,12 @@ def export(parser: ArgumentParser) -> None:
         "--to",
         choices=("merged", "ollama", "gguf", "script", "hub"),
         required=True,
-        help="merged: one model folder in 16 bits; ollama: that and a Modelfile; gguf: one file for "
-        "llama.cpp; script: a program that repeats the run; hub: a private repository",
+        help="merged: one model folder in 16 bits; ollama: a GGUF file (or that folder) and a Modelfile; gguf: one "
+        "file for llama.cpp; script: a program that repeats the run; hub: a private repository",
     )
     parser.add_argument("--out", metavar="DIR", help="default: exports/ in the folder of the run")
-    parser.add_argument("--create", action="store_true", help="with ollama: run `ollama create` as well")
-    parser.add_argument("--type", metavar="TYPE", help="with gguf: f32, f16, bf16, q8_0 and so on (default: bf16)")
+    _to_ollama(parser)
+    parser.add_argument("--type", metavar="TYPE", help="with gguf: f32, f16, bf16, q8_0, q4_k_m ... (default: bf16)")
     parser.add_argument("--llama-cpp", metavar="DIR", help="with gguf: a llama.cpp folder with its converter")
     parser.add_argument(
         "--fetch-converter",
@@ -217,6 +217,20 @@ def export(parser: ArgumentParser) -> None:
     parser.add_argument("--repo", metavar="USER/NAME", help="with hub: where to; without it only the folder is made")
     parser.add_argument("--public", action="store_true", help="with hub: everybody may see it")
     as_json(parser)
+
+
+def _to_ollama(parser: ArgumentParser) -> None:
+    """What the hand-over to Ollama may be told."""
+    parser.add_argument("--create", action="store_true",
+                        help="with ollama: create the model there and compare its answers with ours")
+    parser.add_argument("--create-from", metavar="DIR", help="with ollama: only that, from an export made before")
+    parser.add_argument("--road", choices=("gguf", "directory"),
+                        help="with ollama: a GGUF file (default), or the folder, which Ollama's converter must know")
+    parser.add_argument("--ollama-name", metavar="NAME", help="with ollama: what the model is called there")
+    parser.add_argument("--system", metavar="TEXT", help="with ollama: a system message that always stands first")
+    parser.add_argument("--context-tokens", type=int, default=0, metavar="N",
+                        help="with ollama: num_ctx (default: 4096, or what the model takes)")
+    parser.add_argument("--greedy", action="store_true", help="with ollama: always the likeliest token")
 
 
 def adapters(parser: ArgumentParser) -> None:

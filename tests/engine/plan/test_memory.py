@@ -192,6 +192,7 @@ def test_experts_get_adapters_where_peft_gives_them_some() -> None:
 
 @given(USUAL_SIZES, SHAPES, DEVICES)
 def test_checkpointing_never_needs_more(sizes: ModelSpec, shape: TrainingShape, device: Any) -> None:
+    assume(shape.tokens >= 256)  # a handful of tokens keeps less than the weights that a layer unpacks a second time
     kept = estimate_memory(sizes, replace(shape, gradient_checkpointing=False), device).total_bytes
     again = estimate_memory(sizes, replace(shape, gradient_checkpointing=True), device).total_bytes
     assert again <= kept * 1.0004 + 2**20  # each table is within 0.02 % of its simulation

@@ -89,7 +89,8 @@ def test_the_merged_directory_is_complete_for_other_programs(make_run: Any) -> N
 
 def test_ollama_files(make_run: Any) -> None:
     run = make_run("lora")
-    reply = export_module.job({"run": str(run.path), "to": "ollama", "system": "Answer in JSON."}, quiet, iter(()))
+    request = {"run": str(run.path), "to": "ollama", "road": "directory", "system": "Answer in JSON."}
+    reply = export_module.job(request, quiet, iter(()))
     text = (Path(reply["out"]) / "Modelfile").read_text()
     lines = text.splitlines()
     assert "FROM ." in lines and "PARAMETER num_ctx 512" in lines
@@ -101,18 +102,8 @@ def test_ollama_files(make_run: Any) -> None:
 def test_text_that_would_break_the_modelfile_is_refused_and_leaves_nothing(make_run: Any) -> None:
     run = make_run("lora")
     with pytest.raises(UserError, match="quotation marks"):
-        export_run(run.path, "ollama", None, quiet, system='a """ b')
+        export_run(run.path, "ollama", None, quiet, road="directory", system='a """ b')
     assert list(run.exports_dir.iterdir()) == []
-
-
-def test_an_architecture_that_ollama_does_not_convert_is_named(make_run: Any) -> None:
-    from engine.use.ollama import converter_note
-
-    out = Path(export_run(make_run("lora").path, "merged", None, quiet)["out"])
-    assert converter_note(out) == ""
-    config = json.loads((out / "config.json").read_text())
-    (out / "config.json").write_text(json.dumps({**config, "architectures": ["Qwen3ForCausalLM"]}))
-    assert "Qwen3ForCausalLM" in converter_note(out)
 
 
 def test_an_interrupted_merge_leaves_nothing_that_looks_whole(make_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,19 +148,25 @@ def test_a_model_is_created_in_ollama_and_asked_the_same_questions(make_run: Any
     with fake_ollama() as (fake, address):
         monkeypatch.setenv("OLLAMA_HOST", address)
         fake.answer = answer
-        reply = export_run(run.path, "ollama", None, quiet, create=True, system='Say """hi""".', name="My Orders!")
+        settings: dict[str, Any] = {"road": "directory", "create": True}
+        reply = export_run(run.path, "ollama", None, quiet, **settings, system='Say """hi""".', name="My Orders!")
         assert reply["created"] and reply["ollama"]["same"] == reply["ollama"]["compared"] == 5
         assert "There is no Modelfile" in " ".join(reply["notes"])
         assert not (Path(reply["out"]) / "Modelfile").exists()
         assert set(fake.models["my-orders"]["files"]) >= {"config.json", "tokenizer.json", "model.safetensors"}
         assert MARK not in fake.models["my-orders"]["files"]
         fake.answer = lambda model, messages: "something else"
-        assert export_run(run.path, "ollama", None, quiet, create=True)["ollama"]["same"] == 0
+        assert export_run(run.path, "ollama", None, quiet, **settings)["ollama"]["same"] == 0
+        fake.answer = answer
+        reply = export_run(run.path, "ollama", None, quiet, create_from=reply["out"], name="again")
+        assert reply["created"] and reply["ollama"]["same"] == 5 and "again" in fake.models
+        with pytest.raises(UserError, match="holds no export"):
+            export_run(run.path, "ollama", None, quiet, create_from=str(run.path))
 
 
 def test_without_ollama_the_export_is_kept(make_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run("lora")
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
     with pytest.raises(UserError, match="No Ollama answers"):
-        export_run(run.path, "ollama", None, quiet, create=True)
+        export_run(run.path, "ollama", None, quiet, road="directory", create=True)
     assert (run.exports_dir / "ollama" / "Modelfile").is_file()
