@@ -68,7 +68,7 @@ def not_decodable(path: Path, line: int, error: UnicodeDecodeError, raw: bytes) 
     fix = "Save the file as UTF-8, or say its encoding."
     if error.encoding in {"utf-8", "utf_8"}:
         codec, preview = suggest_encoding(raw)
-        fix = f'If "{preview}" is right, say encoding {codec}; else save the file as UTF-8.'
+        fix = f'If "{preview}" is right, set data.encoding to {codec}; else save the file as UTF-8.'
     name = {"utf-8": "UTF-8", "utf_8": "UTF-8"}.get(error.encoding, error.encoding)
     return UserError(
         f"Line {line} is not {name}: byte 0x{byte:02X} at byte {column} of the line.", f"{path}:{line}", fix

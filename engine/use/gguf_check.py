@@ -73,12 +73,13 @@ def python_with_llama_cpp() -> str | None:
 
 
 def ask_file(
-    python: str, file: Path, texts: list[str], stop_ids: list[int], tokens: int = GREEDY_TOKENS
+    python: str, file: Path, texts: list[str], stop_ids: list[int], tokens: int = GREEDY_TOKENS, special: bool = False
 ) -> dict[str, Any]:
     """What llama.cpp makes of `texts`: {"probes": [{"ids", "logits" after the last token, "answer" (greedy ids)}]},
-    or {"error"}. `python` is an interpreter that has llama-cpp-python."""
+    or {"error"}. `python` is an interpreter that has llama-cpp-python; `special` adds the vocabulary's first token."""
     script = Path(__file__).with_name("gguf_probe.py")
-    request = json.dumps({"file": str(file), "texts": texts, "stop_ids": stop_ids, "tokens": tokens})
+    fields = {"file": str(file), "texts": texts, "stop_ids": stop_ids, "tokens": tokens, "add_special": special}
+    request = json.dumps(fields)
     done = subprocess.run([python, "-P", str(script)], input=request.encode(), capture_output=True, check=False)
     try:
         answer = json.loads(done.stdout.decode("utf-8").splitlines()[-1])

@@ -1,6 +1,7 @@
 """Run as a program by an interpreter that has llama-cpp-python: loads a GGUF file and says what it computes.
 
-One JSON request on stdin: {"file", "texts", "stop_ids", "tokens"}; one JSON line on stdout:
+One JSON request on stdin: {"file", "texts", "stop_ids", "tokens", "add_special" (let the file's vocabulary put its
+first token before each text, as a server does)}; one JSON line on stdout:
 {"probes": [{"ids", "logits" (after the last token), "answer" (greedy token ids, without the stop)}]} or {"error"}.
 Imports nothing of this program.
 """
@@ -30,11 +31,12 @@ def _probes(request: dict[str, Any]) -> list[dict[str, Any]]:
     from llama_cpp import Llama  # type: ignore[import-not-found]
 
     model = Llama(request["file"], n_ctx=512, n_threads=1, verbose=False, logits_all=True, seed=0)
-    return [_probe(model, text, request["stop_ids"], request["tokens"]) for text in request["texts"]]
+    return [_probe(model, text, request) for text in request["texts"]]
 
 
-def _probe(model: Any, text: str, stop_ids: list[int], tokens: int) -> dict[str, Any]:
-    ids = list(model.tokenize(text.encode("utf-8"), add_bos=False, special=True))
+def _probe(model: Any, text: str, request: dict[str, Any]) -> dict[str, Any]:
+    stop_ids, tokens = request["stop_ids"], request["tokens"]
+    ids = list(model.tokenize(text.encode("utf-8"), add_bos=bool(request.get("add_special")), special=True))
     model.reset()
     model.eval(ids)
     first = [float(value) for value in model.scores[len(ids) - 1]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.data.prepare import load_examples
+from engine.data.prepare import good_examples, load_examples
 from engine.errors import UserError
 from engine.use.finished import Result
 from engine.use.prompts import Prompts
@@ -19,8 +19,9 @@ class HeldRows:
     def __init__(self, result: Result, prompts: Prompts) -> None:
         prepared = load_examples(result.recipe, result.tokenizer, template_text=prompts.template_text)
         prepared.renderer.close()
-        self.rendered = prepared.held_out
-        self.examples = prepared.held_out_examples
+        # answers that the data calls bad are nothing to compare with
+        self.rendered = [row for row in prepared.held_out if row.good]
+        self.examples = good_examples(prepared)
         self.format = prepared.format
         if not self.rendered:
             fix = "Train again with --set evaluation.held_out_rows=50 (or more)."

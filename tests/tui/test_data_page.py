@@ -100,7 +100,7 @@ async def test_the_first_rows_are_shown_while_the_rest_is_read(monkeypatch: pyte
 
 
 async def test_an_encoding_is_asked_for_and_one_key_takes_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    fix = 'If "caf\u00e9" is right, say encoding cp1252; else save the file as UTF-8.'
+    fix = 'If "caf\u00e9" is right, set data.encoding to cp1252; else save the file as UTF-8.'
     problem = UserError("Line 1 is not UTF-8.", "rows.csv:1", fix)
     monkeypatch.setattr(lookups, "LOOKERS", fakes.lookers(data=problem))
     app = app_on_data()

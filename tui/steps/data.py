@@ -83,7 +83,7 @@ def apply_format(answers: Answers, facts: Facts, text: str) -> None:
     answers.put("data.format", KEYS["data.format"].check(text, "Data"), "you", "your choice")
 
 
-_ENCODING = re.compile(r'If "(?P<words>.*)" is right, say encoding (?P<codec>[\w-]+)')
+_ENCODING = re.compile(r'If "(?P<words>.*)" is right, set data.encoding to (?P<codec>[\w-]+)')
 
 
 def offered_encoding(facts: Facts) -> tuple[str, str]:
