@@ -7,7 +7,6 @@ Answers about a run use the keys of a recipe (`model.source`); the few that a re
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +19,6 @@ from engine.recipe_keys import KEYS, Value
 VERSION = 1
 EXTRA_KEYS = ("goal", "need", "pretend.vram_gb", "pretend.ram_gb", "pretend.gpus")
 """Answers that steer the wizard and are no part of a recipe."""
-
-
-def answers_path() -> Path:
-    """Where unfinished answers live: $XDG_STATE_HOME/tunewright/answers.json."""
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(base) / "tunewright" / "answers.json"
 
 
 @dataclass

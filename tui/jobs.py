@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from engine.errors import UserError
+from tui.places import state_directory
 
 GRACE_SECONDS = 2.0
 """How long a job may take to end by itself once its stdin is closed."""
@@ -45,12 +46,6 @@ def job_environment() -> dict[str, str]:
     from engine.runs.process import engine_environment
 
     return engine_environment()
-
-
-def state_directory() -> Path:
-    """Where logs and unfinished answers live: $XDG_STATE_HOME/tunewright, by default ~/.local/state/tunewright."""
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(base) / "tunewright"
 
 
 class _Child:

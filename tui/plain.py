@@ -18,8 +18,9 @@ from tui.answers import Answers
 from tui.plain_facts import known_lines
 from tui.steps import facts as look
 from tui.steps import flow, review
-from tui.steps.base import Option, Problem, Question, Step
+from tui.steps.base import Question, Step
 from tui.steps.facts import Facts, Found
+from tui.steps.option import Option, Problem
 from tui.text import clean
 
 T = TypeVar("T")

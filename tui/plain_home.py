@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.errors import UserError
-from tui.answers import Answers, answers_path
+from tui.answers import Answers
+from tui.places import answers_path
 
 if TYPE_CHECKING:
     from engine.runs.store import Run

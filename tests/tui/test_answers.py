@@ -9,7 +9,8 @@ import pytest
 
 from engine.errors import UserError
 from engine.recipe import Answer
-from tui.answers import Answers, answers_path, from_recipe
+from tui.answers import Answers, from_recipe
+from tui.places import answers_path
 
 
 def test_save_and_load_give_the_same(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from engine.runs.process import Liveness
 from engine.runs.store import Run, create_run, runs_root
 from tests.tui import wizard_fakes as fakes
 from tests.tui.test_wizard import press, settle, text_of
-from tui.answers import Answers, answers_path
+from tui.answers import Answers
 from tui.app import TunewrightApp
+from tui.places import answers_path
 from tui.screens import home, lookups, run_list
 from tui.screens.compare import CompareScreen
 from tui.screens.confirm import ConfirmScreen

@@ -17,6 +17,7 @@ import pytest
 
 from engine.errors import UserError
 from tui import jobs
+from tui.places import state_directory
 
 CHILD = """
 import json, subprocess, sys, time
@@ -38,7 +39,7 @@ def child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 
 def logs() -> list[Path]:
-    return list((jobs.state_directory() / "logs").glob("*.log"))
+    return list((state_directory() / "logs").glob("*.log"))
 
 
 def gone(pid: int, seconds: float = 5.0) -> bool:
@@ -217,7 +218,7 @@ async def test_async_job_that_dies(child) -> None:
 
 def test_only_the_newest_logs_are_kept(child) -> None:
     child("""raise SystemExit(1)""")
-    folder = jobs.state_directory() / "logs"
+    folder = state_directory() / "logs"
     folder.mkdir(parents=True)
     for number in range(40):
         (folder / f"job-2020010{number // 10}-00000{number % 10}-data-x.log").touch()

@@ -170,7 +170,7 @@ def test_no_control_character_is_printed(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_broken_unfinished_answers_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                             capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
-    from tui.answers import answers_path
+    from tui.places import answers_path
 
     answers_path().parent.mkdir(parents=True)
     answers_path().write_text("{", encoding="utf-8")

@@ -18,9 +18,9 @@ from tui.screens.explain import ExplainScreen
 from tui.screens.pages import review as review_page
 from tui.screens.wizard import WizardScreen
 from tui.steps import hub_search, mapping, needs, review
-from tui.steps.base import Remedy
 from tui.steps.facts import Facts, remedy_question
 from tui.steps.hub_search import HubResult
+from tui.steps.option import Remedy
 from tui.widgets.choice import ChoiceList
 from tui.widgets.field import Field
 from tui.widgets.plain import Plain

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import OptionList
 
-from tui.steps.base import Option, Problem
+from tui.steps.option import Option, Problem
 from tui.text import clean
 from tui.widgets.choice import ChoiceList
 from tui.widgets.field import Field

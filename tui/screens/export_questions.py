@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tui.steps.base import Option
+from tui.steps.option import Option
 from tui.steps.words import gigabytes
 
 Answers = Mapping[str, Any]

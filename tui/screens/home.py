@@ -13,9 +13,9 @@ from textual.screen import Screen
 from textual.widgets import OptionList
 
 from engine.errors import UserError
-from tui.answers import Answers, answers_path
+from tui.places import answers_path
 from tui.screens.background import in_thread, start
-from tui.steps.base import Option
+from tui.steps.option import Option
 from tui.text import clean
 from tui.widgets.choice import ChoiceList
 from tui.widgets.key_line import KeyLine
@@ -23,13 +23,14 @@ from tui.widgets.plain import Plain
 
 if TYPE_CHECKING:
     from engine.runs.store import Run
+    from tui.answers import Answers
     from tui.app import TunewrightApp
     from tui.screens.run_list import RunLine
 
 NEW, DEMO, CONTINUE = ":new", ":demo", ":continue"
 REFRESH_SECONDS = 2.0
 PAINT_SECONDS = 0.05
-"""The page is painted before the runs are read."""
+"""How long the writer's thread has the processor to itself: the page is painted before the runs are read."""
 GREETING = """\
 Welcome. Tunewright teaches a language model from your examples: it looks at this machine, says what fits and why, \
 trains, and lets you talk to the result.
@@ -92,14 +93,22 @@ class HomeScreen(Screen[None]):
     def on_mount(self) -> None:
         self._load_unfinished()
         self._show()
-        self.set_timer(PAINT_SECONDS, self._look)
+        self.call_after_refresh(self.set_timer, PAINT_SECONDS, self._look)
         self.set_interval(REFRESH_SECONDS, self._look)
 
     def on_screen_resume(self) -> None:
-        self._load_unfinished()
-        self._look()
+        """Somebody came back. At the first time `on_mount` has seen to it."""
+        if self._lines is not None:
+            self._load_unfinished()
+            self._look()
 
     def _load_unfinished(self) -> None:
+        """Take up what was not finished, if anything: the first start has nothing to read, and does not wait for it."""
+        if not answers_path().exists():
+            self._unfinished = None
+            return
+        from tui.answers import Answers
+
         try:
             found = Answers.load(answers_path())
         except UserError as error:
@@ -166,10 +175,12 @@ class HomeScreen(Screen[None]):
 
     def action_new(self) -> None:
         """Begin anew; unfinished answers are kept until the new ones are saved."""
+        from tui.answers import Answers
+        from tui.screens.confirm import ConfirmScreen
+
         if self._unfinished is None:
             self.tunewright.open_wizard(Answers(answers_path()))
             return
-        from tui.screens.confirm import ConfirmScreen
 
         text = "There are unfinished answers. A new fine-tune takes their place."
 

@@ -12,7 +12,7 @@ from engine.errors import UserError
 
 def unexpected(error: BaseException, doing: str) -> UserError:
     """Write the traceback to a log; the sentence names it. Never raises."""
-    from tui.jobs import state_directory
+    from tui.places import state_directory
 
     path = state_directory() / "logs" / f"error-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     what = f"{doing} stopped at something unexpected: {type(error).__name__}."

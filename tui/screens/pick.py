@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 
-from tui.steps.base import Option
+from tui.steps.option import Option
 from tui.widgets.choice import ChoiceList
 
 

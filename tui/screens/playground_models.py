@@ -11,7 +11,7 @@ from tui.screens.pick import PickScreen
 from tui.screens.playground_history import Exchange
 from tui.screens.playground_sides import TITLES, Candidate, candidates
 from tui.screens.sampling import SamplingScreen
-from tui.steps.base import Option
+from tui.steps.option import Option
 from tui.text import one_line
 from tui.widgets.transcript import Transcript
 

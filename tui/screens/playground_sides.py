@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.runs.store import Run
-from tui.steps.base import Option
+from tui.steps.option import Option
 
 TITLES = {"base": "Base model", "tuned": "Tuned model"}
 MIX = "mix"

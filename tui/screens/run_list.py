@@ -8,7 +8,7 @@ from engine.runs.control import discard_requests
 from engine.runs.process import Liveness, liveness
 from engine.runs.recover import checkpoint_step
 from engine.runs.store import Run, list_runs, runs_root
-from tui.steps.base import Option
+from tui.steps.option import Option
 from tui.steps.words import duration
 from tui.text import clean
 

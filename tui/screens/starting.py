@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine.errors import UserError
 from tui.screens.background import in_thread
 from tui.steps import review
-from tui.steps.base import Problem
+from tui.steps.option import Problem
 
 if TYPE_CHECKING:
     from tui.app import TunewrightApp

@@ -14,13 +14,14 @@ from textual.content import Content
 from textual.screen import Screen
 
 from engine.errors import UserError
-from tui.answers import Answers, answers_path
+from tui.answers import Answers
+from tui.places import answers_path
 from tui.screens.background import start
 from tui.screens.lookups import Lookups
 from tui.screens.pages.base import Page
 from tui.steps import flow
-from tui.steps.base import Problem
 from tui.steps.consequences import consequences
+from tui.steps.option import Problem
 from tui.widgets.key_line import KeyLine
 from tui.widgets.marks import spinner
 from tui.widgets.memory_bar import ConsequencesPane

@@ -7,10 +7,10 @@ from math import ceil
 
 from engine.recipe_keys import KEYS
 from tui.answers import Answers
-from tui.steps.base import Problem
 from tui.steps.facts import Facts
 from tui.steps.method import need_bytes
 from tui.steps.method import validate as check_method
+from tui.steps.option import Problem
 
 SMALLEST_PART_BYTES = 512 * 1024
 """Smaller terms would read as 0 MiB."""

@@ -11,9 +11,10 @@ from engine.errors import UserError
 from engine.recipe_keys import KEYS
 from tui.answers import Answers
 from tui.steps import lengths
-from tui.steps.base import Option, Problem, Question, Remedy, Step
+from tui.steps.base import Question, Step
 from tui.steps.data_files import PACKED, SUFFIXES, ending, is_hub_name, nearby_files, nearby_hint, size_words
 from tui.steps.facts import Facts
+from tui.steps.option import Option, Problem, Remedy
 from tui.steps.words import count, plural, shown
 
 FORMAT_TITLES = {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from engine.models.find import ModelFiles
     from engine.plan.memory import Memory
     from engine.plan.plan import MethodPlan, Plan
-    from tui.steps.base import Remedy
+    from tui.steps.option import Remedy
 
 T = TypeVar("T")
 PREVIEW_ROWS = 10

@@ -11,8 +11,9 @@ from importlib import import_module
 from typing import Literal
 
 from tui.answers import Answers
-from tui.steps.base import Problem, Step
+from tui.steps.base import Step
 from tui.steps.facts import Facts
+from tui.steps.option import Problem
 
 ORDER = ("machine", "goal", "model", "data", "method", "settings", "review")
 TITLES = {name: name.capitalize() for name in ORDER}

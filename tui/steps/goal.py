@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from engine.errors import UserError
 from tui.answers import Answers
-from tui.steps.base import Option, Problem, Question, Step
+from tui.steps.base import Question, Step
 from tui.steps.facts import Facts
+from tui.steps.option import Option, Problem
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import UserError
-from tui.steps.base import Option
 from tui.steps.facts import Facts
 from tui.steps.model import fit_mark
+from tui.steps.option import Option
 from tui.steps.words import count
 
 MOST = 25

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from engine.errors import UserError
 from tui.answers import Answers
-from tui.steps.base import Option, Problem, Question, Step
+from tui.steps.base import Question, Step
 from tui.steps.facts import Facts
+from tui.steps.option import Option, Problem
 from tui.steps.words import METHOD_TITLES, count, gigabytes
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tui.answers import Answers
-from tui.steps.base import Option, Question
+from tui.steps.base import Question
 from tui.steps.facts import Facts
+from tui.steps.option import Option
 
 ROLE_WORDS = {
     "instruction": "what is asked for", "input": "the text to work on", "output": "the answer to learn",

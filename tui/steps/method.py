@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from engine.errors import UserError
 from engine.recipe_keys import METHODS
 from tui.answers import Answers
-from tui.steps.base import Option, Problem, Question, Remedy, Step
+from tui.steps.base import Question, Step
 from tui.steps.facts import Facts
+from tui.steps.option import Option, Problem, Remedy
 from tui.steps.words import METHOD_TITLES, duration, gigabytes
 
 if TYPE_CHECKING:

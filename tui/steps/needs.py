@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from engine.answer import Answer
 from tui.answers import Answers
 from tui.steps import facts as look
-from tui.steps.base import Remedy
 from tui.steps.facts import Facts
+from tui.steps.option import Remedy
 from tui.steps.words import METHOD_TITLES, gigabytes
 
 if TYPE_CHECKING:

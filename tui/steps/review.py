@@ -12,8 +12,9 @@ from engine.recipe import Answer, Recipe
 from engine.recipe_keys import KEYS
 from tui.answers import Answers
 from tui.steps import flow
-from tui.steps.base import Option, Problem, Question, Step
+from tui.steps.base import Question, Step
 from tui.steps.facts import Facts
+from tui.steps.option import Option, Problem
 from tui.steps.words import shown
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from engine.answer import Answer
 from engine.errors import UserError
 from engine.recipe_keys import KEYS, Key, parse_value
 from tui.answers import Answers
-from tui.steps.base import Option, Problem, Question, Remedy, Step
+from tui.steps.base import Question, Step
 from tui.steps.facts import Facts
+from tui.steps.option import Option, Problem, Remedy
 from tui.steps.words import METHOD_TITLES, shown
 
 NOT_HERE = ("model.source", "model.revision", "data.source", "data.format", "data.map", "method.name")

@@ -15,7 +15,7 @@ from engine.machine.doctor import Check as TrainingCheck
 from engine.machine.doctor import check_training
 from engine.machine.packages import TRAINING_PACKAGES
 from engine.runs.detach import detachment
-from tui.jobs import state_directory
+from tui.places import state_directory
 from tui.steps.words import GIGABYTE, gigabytes
 from tui.verbs.output import print_json, say
 from tui.verbs.places import root_of

@@ -66,7 +66,7 @@ def _write_log(verb: str) -> Path:
     import time
     import traceback
 
-    from tui.jobs import state_directory
+    from tui.places import state_directory
 
     folder = state_directory() / "logs"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -13,7 +13,7 @@ from textual.strip import Strip
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option as Entry
 
-from tui.steps.base import Option
+from tui.steps.option import Option
 from tui.text import clean
 from tui.widgets.marks import mark
 from tui.widgets.mends import mend_option_list

@@ -10,7 +10,7 @@ from textual.events import Key
 from textual.message import Message
 from textual.widgets import Input
 
-from tui.steps.base import Problem
+from tui.steps.option import Problem
 from tui.widgets.plain import Plain
 from tui.widgets.problem import problem_text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from tui.steps.base import Problem
+from tui.steps.option import Problem
 from tui.text import clean
 from tui.widgets.marks import mark
 

@@ -18,8 +18,9 @@ from engine.errors import UserError
 from tui.answers import Answers
 from tui.screens.lookups import Lookups
 from tui.steps import flow
-from tui.steps.base import Problem, Question, Step
+from tui.steps.base import Question, Step
 from tui.steps.facts import Facts
+from tui.steps.option import Problem
 from tui.widgets.choice import ChoiceList
 from tui.widgets.field import Field, PlainInput
 from tui.widgets.plain import Plain

@@ -11,7 +11,8 @@ from tui.screens.pages.base import SourcePage
 from tui.screens.pages.data_text import found_text, rows_text
 from tui.steps import data as step
 from tui.steps import mapping, mask
-from tui.steps.base import Option, Problem, Question
+from tui.steps.base import Question
+from tui.steps.option import Option, Problem
 from tui.text import clean
 from tui.widgets.field import Field, PlainInput, typing_key
 from tui.widgets.marks import mark

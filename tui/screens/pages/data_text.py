@@ -7,8 +7,8 @@ from textual.content import Content
 from tui.answers import Answers
 from tui.steps import data as step
 from tui.steps import lengths
-from tui.steps.base import Problem
 from tui.steps.facts import Facts
+from tui.steps.option import Problem
 from tui.text import clean
 from tui.widgets.marks import mark
 from tui.widgets.problem import problem_text

@@ -11,7 +11,7 @@ from textual.content import Content
 from engine.errors import UserError
 from tui.screens.pages.base import Page
 from tui.steps import machine as step
-from tui.steps.base import Option, Problem
+from tui.steps.option import Option, Problem
 from tui.steps.words import METHOD_TITLES, count
 from tui.text import clean
 from tui.widgets.marks import mark

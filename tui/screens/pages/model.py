@@ -13,7 +13,7 @@ from engine.errors import UserError
 from tui.screens.background import in_thread, start
 from tui.screens.pages.base import SourcePage
 from tui.steps import model as step
-from tui.steps.base import Option, Problem
+from tui.steps.option import Option, Problem
 from tui.text import clean
 from tui.widgets.field import Field, typing_key
 from tui.widgets.plain import Plain

@@ -11,7 +11,7 @@ from textual.message import Message
 from tui.screens.background import in_thread, start
 from tui.screens.pages.base import Page
 from tui.steps import review as step
-from tui.steps.base import Option
+from tui.steps.option import Option
 from tui.text import clean
 from tui.widgets.plain import Plain
 

@@ -10,7 +10,7 @@ from engine.errors import UserError
 from engine.recipe_keys import KEYS
 from tui.screens.pages.base import Page
 from tui.steps import settings as step
-from tui.steps.base import Option, Problem
+from tui.steps.option import Option, Problem
 from tui.widgets.field import Field, PlainInput
 
 EMPTY = {"run.name": "chosen at the start", "run.directory": "the usual place"}
