@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from textual.widgets import Input
 
-from engine.runs.store import Run, list_runs
+from engine.runs.store import list_runs
 from tui.screens.pick import PickScreen
 from tui.screens.playground_history import Exchange
+from tui.screens.playground_memory import Remembering
 from tui.screens.playground_sides import TITLES, Candidate, candidates
+from tui.screens.playground_talk import PLACES
 from tui.screens.sampling import SamplingScreen
 from tui.steps.option import Option
 from tui.text import one_line
 from tui.widgets.transcript import Transcript
 
-if TYPE_CHECKING:
-    from textual.screen import Screen
-
-    from tui.jobs import AsyncJob
-
-    _Base = Screen[None]
-else:
-    _Base = object
-
-PLACES = ("left", "right")
 PLACE_WORDS = {"left": "The first answer", "right": "The second answer"}
 
 
-class Models(_Base):
-    """What opens over the playground. The page itself has the job and the columns."""
+class Models(Remembering):
+    """What opens over the playground."""
 
-    run: Run
-    job: AsyncJob
-    ready: bool
-    one_model: bool
-    pending: str
-    waiting: Any
-    names: list[str]
-    loaded: list[str]
-    said: dict[str, list[tuple[str, str]]]
-    settings: dict[str, Any]
-    earlier: list[Exchange]
     _wanted: tuple[str, Candidate] | None = None
 
     def action_models(self) -> None:
@@ -129,14 +110,6 @@ class Models(_Base):
                 prompt.focus()
 
         self.app.push_screen(PickScreen("Asked before, the newest first", options), taken)
-
-    if TYPE_CHECKING:
-
-        def say(self, text: str, look: str) -> None: ...
-
-        def restart(self, checkpoint: str) -> None: ...
-
-        def show_header(self) -> None: ...
 
 
 def answers_words(exchange: Exchange) -> str:

@@ -78,13 +78,24 @@ def _say_end(run: Run, now: Liveness, lines: _Lines) -> int:
     word = word_for(run)
     code = STATE_CODES.get(now.state, 1)
     say(f"{run.name}: {now.detail}")
-    if code == 0:
+    if now.state == "new" and (last := _last_words(run)):
+        say(f"The engine ended before it began: {last}", f"The log has the details: {run.log_path}")
+    elif code == 0:
         say(f"Talk to it: tunewright chat {word}. Hand it on: tunewright export {word} --to ollama.")
     elif now.state in {"stopped", "lost", "failed"}:
         if code == 1:
             say(f"The log has the details: {run.log_path}")
         say(f"Go on from the last checkpoint: tunewright resume {word}.")
     return code
+
+
+def _last_words(run: Run) -> str:
+    """The last line of the engine's log: why an engine that never got to its first event ended."""
+    try:
+        lines = run.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return one_line(next((line for line in reversed(lines) if line.strip()), ""))
 
 
 class _Lines:
