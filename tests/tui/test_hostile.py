@@ -110,6 +110,6 @@ def test_what_the_wizard_found_out_reaches_no_terminal(tmp_path: Path, step: str
         terminal.wait_for("Explain")
         terminal.settle()
         if step == "data":
-            press(terminal, ("down d", "Close"), ("escape", "Explain"))
+            press(terminal, ("down", "d Details"), ("d", "in detail"), ("escape", "Explain"))
         press(terminal, ("ctrl+p", "Leave"))
         assert leaked(terminal) == []

@@ -24,7 +24,7 @@ def run(arguments: Namespace) -> int:
         for line in check.lines:
             mark = "ok" if line.met else "no"
             say(f"    {mark}  {line.what:<5} needs {line.need_gb:g} GB, {line.have_gb:g} GB here")
-    say("")
+    say("", "A tier counts GB as on a shop label, 10^9 bytes; the lines above count GiB, 2^30.", "")
     for note in notes(machine):
         paragraph(note)
     return 0
