@@ -69,9 +69,16 @@ class TunewrightApp(App[str]):
         no_colour = "NO_COLOR" in os.environ
         super().__init__(ansi_color=True if no_colour else None)  # else Textual 8.2.8 paints black on black
         self.start_with, self.answers, self.run_to_show = start, answers, run
-        self.set_class(os.environ.get("TUNEWRIGHT_GLYPHS") == "ascii", "-ascii")
+        if os.environ.get("TUNEWRIGHT_GLYPHS") == "ascii":
+            self._draw_in_ascii()
         self.register_theme(THEME)
         self.theme = "ansi-dark" if no_colour or self.console.color_system in FEW_COLOURS else THEME.name
+
+    def _draw_in_ascii(self) -> None:
+        from tui.widgets.scroll_bars import end_in_whole_cells
+
+        self.set_class(True, "-ascii")
+        end_in_whole_cells()
 
     def on_mount(self) -> None:
         self._leave_on_signals()

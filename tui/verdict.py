@@ -6,14 +6,14 @@ advise. Nothing acts on a verdict.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import isnan
-from typing import Literal
 
 from engine.runs.history import History
 from tui.charts.decimate import Series
+from tui.preference_verdict import judge_preferences
+from tui.verdict_words import Mood, Verdict
 
-Mood = Literal["dim", "good", "warn", "bad"]
+__all__ = ["Mood", "Verdict", "judge"]
 
 LEAST_STEPS = 10
 NOTHING_LEFT = 0.01
@@ -30,27 +30,19 @@ EVALUATION_RISE = 1.02
 GRADIENT_JUMP = 10.0
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """`words` is the sentence; `reason` what it was read from; `advice` what one could do, empty when nothing."""
-
-    words: str
-    reason: str
-    mood: Mood
-    advice: str = ""
-
-
 def judge(history: History, raw: Series, smooth: Series) -> Verdict:
     """The first rule that applies, the most serious ones first. Costs microseconds, whatever the length of the run."""
     if history.step < LEAST_STEPS or not len(smooth):
         if len(raw.gaps) and not len(raw):
             return _not_a_number(raw)
         return Verdict("Too early to say.", f"A verdict needs {LEAST_STEPS} steps.", "dim")
-    for rule in (_broken, _empty, _rising, _overfitting, _jumpy, _flat):
+    compared = judge_preferences(history)
+    rules = (_broken, _overfitting, _jumpy) if compared else (_broken, _empty, _rising, _overfitting, _jumpy, _flat)
+    for rule in rules:
         verdict = rule(history, raw, smooth)
         if verdict is not None:
             return verdict
-    return _falling(smooth)
+    return compared or _falling(smooth)
 
 
 def _broken(history: History, raw: Series, smooth: Series) -> Verdict | None:

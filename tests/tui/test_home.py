@@ -253,3 +253,20 @@ async def test_with_runs_the_first_line_is_highlighted_and_not_the_demo(monkeypa
         await pilot.pause(0.2)
         assert isinstance(app.screen, HomeScreen)
         assert app.screen.choices.value == home.NEW
+
+
+async def test_in_ascii_every_sign_is_ascii_the_scroll_bar_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    from textual.scrollbar import ScrollBarRender
+
+    monkeypatch.setattr(ScrollBarRender, "VERTICAL_BARS", list(ScrollBarRender.VERTICAL_BARS))
+    monkeypatch.setattr(ScrollBarRender, "HORIZONTAL_BARS", list(ScrollBarRender.HORIZONTAL_BARS))
+    monkeypatch.setenv("TUNEWRIGHT_GLYPHS", "ascii")
+    for number in range(23):
+        make_run(f"run-{number}", "finished", monkeypatch)
+    app = TunewrightApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        for _ in range(5):
+            await press(pilot, "down")
+            assert "run-" in text_of(app) and app.screen.query_one("#choices").show_vertical_scrollbar
+            assert text_of(app).isascii(), [letter for letter in text_of(app) if not letter.isascii()]

@@ -29,6 +29,12 @@ FORMAT_TITLES = {
     "kto": ("Good or bad answers", "A prompt, a completion and whether it was good."),
     "text": ("Plain text", "One text per row, or a .txt file."),
 }
+COMPARED = {
+    "preference": "The better of two answers is learned (DPO). ORPO, or learning to write the chosen one (SFT), can be "
+                  "chosen as the objective on the Settings page.",
+    "kto": "Good answers are learned and bad ones avoided (KTO). Learning to write the good ones alone (SFT) can be "
+           "chosen as the objective on the Settings page.",
+}  # fmt: skip
 HELP = """\
 Give a file with your examples: .jsonl, .json, .csv, .tsv, .parquet, .txt or .md, each also packed as .gz, .zst or \
 .bz2; a folder of such files; or owner/name of a dataset on the Hugging Face Hub. The program looks at the rows and \
@@ -133,6 +139,8 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
     rows = plural(int(result.get("rows", 0)), "row")
     name = str(result.get("format", ""))
     lines = [f"{rows}, read as {title_of(result)}. {result.get('reason', '')}".strip() if name else f"{rows}."]
+    if name in COMPARED:
+        lines.append(COMPARED[name])
     known = result.get("lengths") or {}
     if known.get("longest"):
         sampled = f" (from a sample of {known.get('rows', 0):,})" if known.get("sampled_from") else ""

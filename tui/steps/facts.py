@@ -112,7 +112,7 @@ def data_question(answers: Answers, facts: Facts) -> object:
     if not source:
         return None
     directory = tokenizer_directory(facts)
-    keys = (*DATA_KEYS, "goal")
+    keys = (*DATA_KEYS, "goal", "method.objective")
     return (source, str(directory or ""), *(answers.text(key) for key in keys), shown_length(answers, facts))
 
 
@@ -184,6 +184,8 @@ def data_request(answers: Answers, facts: Facts) -> dict[str, Any]:
     for key in DATA_KEYS:
         if key in answers.values:
             request[key.split(".")[1]] = answers.values[key].value
+    if "method.objective" in answers.values:
+        request["objective"] = answers.text("method.objective")
     if "goal" in answers.values:
         request["goal"] = answers.text("goal")
     length = shown_length(answers, facts)

@@ -107,7 +107,9 @@ def summary(answers: Answers, facts: Facts) -> str:
         return "decided when the model is known"
     plan = facts.method_plan(name)
     need = f", needs about {gigabytes(need_bytes(plan, facts))}" if plan else ""
-    return f"{METHOD_TITLES[name]}{need}"
+    objective = facts.settings(answers).get("method.objective")
+    compared = f" with {str(objective.value).upper()}" if objective is not None and objective.value != "sft" else ""
+    return f"{METHOD_TITLES[name]}{compared}{need}"
 
 
 def need_bytes(plan: MethodPlan, facts: Facts) -> int:

@@ -15,7 +15,9 @@ from tui.steps.words import METHOD_TITLES, shown
 
 NOT_HERE = ("model.source", "model.revision", "data.source", "data.format", "data.map", "method.name")
 """These have their own pages."""
-ADAPTER_KEYS = ("method.rank", "method.alpha", "method.dropout", "method.target_modules")
+ADAPTER_KEYS = ("method.rank", "method.alpha", "method.dropout", "method.target_modules", "method.layers",
+                "method.dora", "method.rslora", "method.train_embeddings")  # fmt: skip
+COMPARED_FORMATS = ("preference", "kto")
 CONTINUE = "continue"
 HELP = """\
 Every value here was chosen from your machine, model and data, and says why. Press Enter to take them all.
@@ -49,7 +51,17 @@ def visible_keys(answers: Answers, facts: Facts, expert: bool) -> list[Key]:
     own = answers.chosen()
     keys = [key for key in KEYS.values() if key.name not in NOT_HERE]
     keys = [key for key in keys if not (full and key.name in ADAPTER_KEYS)]
+    objective = value_in_force(answers, facts, "method.objective", "sft")
+    compares = str((facts.data.value or {}).get("format", "")) in COMPARED_FORMATS
+    if objective == "sft" and not compares and not expert:
+        keys = [key for key in keys if key.name != "method.objective"]
     return [key for key in keys if expert or not key.expert or key.name in own or key.name in answers.drafts]
+
+
+def value_in_force(answers: Answers, facts: Facts, key: str, usual: str) -> str:
+    """The value of a setting as text; `usual` while nothing is planned."""
+    found = facts.settings(answers).get(key)
+    return str(found.value) if found is not None else usual
 
 
 def rows(answers: Answers, facts: Facts, expert: bool = False) -> list[Row]:
@@ -146,6 +158,7 @@ def _against_model(answers: Answers, facts: Facts) -> list[Problem]:
             what = f"The sequence length of {length.value:,} is more than the model's {longest:,} tokens."
             remedy = Remedy(f"Use {longest:,}", "training.sequence_length", longest)
             found.append(Problem(what, "Settings", f"Use at most {longest:,}.", remedy=remedy))
+    found.extend(_against_data(in_force, facts))
     held, total = in_force.get("evaluation.held_out_rows"), int((facts.data.value or {}).get("rows", 0))
     if held is not None and total and isinstance(held.value, int) and held.value >= total:
         suggested = max(1, total // 20)
@@ -153,6 +166,23 @@ def _against_model(answers: Answers, facts: Facts) -> list[Problem]:
         remedy = Remedy(f"Use {suggested}", "evaluation.held_out_rows", suggested)
         found.append(Problem(what, "Settings", f"Hold out fewer, such as {suggested}.", remedy=remedy))
     return found
+
+
+def _against_data(in_force: dict[str, Answer], facts: Facts) -> list[Problem]:
+    """An objective that these rows do not serve, or cannot go together with another setting."""
+    needed = {"dpo": "preference", "orpo": "preference", "kto": "kto"}
+    objective = str(in_force["method.objective"].value) if "method.objective" in in_force else "sft"
+    name = str((facts.data.value or {}).get("format", ""))
+    if name and needed.get(objective, name) != name:
+        what = f"{objective.upper()} needs rows in the format {needed[objective]}, and these are read as {name}."
+        better = {"preference": "dpo", "kto": "kto"}.get(name, "sft")
+        remedy = Remedy(f"Use {better}", "method.objective", better)
+        return [Problem(what, "Settings", f"Set the objective to {better}.", remedy=remedy)]
+    packing = in_force.get("training.packing")
+    if objective != "sft" and packing is not None and packing.value is True:
+        remedy = Remedy("Switch packing off", "training.packing", False)
+        return [Problem("Rows that are compared cannot be packed.", "Settings", "Switch packing off.", remedy=remedy)]
+    return []
 
 
 def summary(answers: Answers, facts: Facts) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.errors import UserError
+from engine.plan.devices import check_devices
 from engine.runs.control import discard_requests, request
 from engine.runs.events import Event
 from engine.runs.history import History, load_history
@@ -81,10 +82,19 @@ def _start_again(arguments: Namespace, run: Run) -> int:
     if now.state == "elsewhere":
         _make_sure_it_ended_there(run, now)
     require_training_packages()
+    if arguments.devices:
+        _use_other_devices(run, arguments.devices)
     discard_requests(run)
     begun = bool(run.state() or run.events_path.exists())
     pid = launch(run, resume=begun)
     return _tell(arguments, run, "resume", True, f"The engine works again (process {pid}).")
+
+
+def _use_other_devices(run: Run, devices: int) -> None:
+    """Write the new number into the run's recipe. Raises UserError when its steps cannot be shared by so many."""
+    recipe = run.recipe().changed({"training.devices": devices}, "you", "chosen when the run was resumed")
+    check_devices(recipe, devices)
+    recipe.save(run.recipe_path)
 
 
 def _make_sure_it_ended_there(run: Run, now: Liveness) -> None:

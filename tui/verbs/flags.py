@@ -8,6 +8,13 @@ GOALS = ("instruction", "code", "classification", "structured", "chat", "text")
 METHODS = ("full", "lora", "qlora")
 
 
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
 def as_json(parser: ArgumentParser | _MutuallyExclusiveGroup) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
 
@@ -136,6 +143,7 @@ def control(parser: ArgumentParser) -> None:
 def resume(parser: ArgumentParser) -> None:
     run_name(parser)
     wait(parser)
+    parser.add_argument("--devices", type=positive, metavar="N", help="go on with this many GPUs (default: as before)")
     follow_or_json(parser)
 
 

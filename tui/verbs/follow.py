@@ -172,7 +172,9 @@ def step_line(event: Event, state: dict[str, Any]) -> str:
     if "tokens_per_second" in event:
         parts.append(f"{number(event['tokens_per_second']):,.0f} tokens/s")
     if isinstance(event.get("mem"), int | float) and event["mem"] > 0:
-        parts.append(f"{gigabytes(event['mem'])} in use")
+        several = event.get("device_mem")
+        held = ", ".join(map(gigabytes, several)) if isinstance(several, list) else gigabytes(event["mem"])
+        parts.append(f"{held} in use")
     if isinstance(state.get("eta_seconds"), int | float):
         parts.append(f"{duration(state['eta_seconds'])} left")
     return "  ".join(parts)

@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from engine.machine.packages import require_training_packages
+from engine.plan.devices import check_devices, check_machine
 from engine.recipe import Recipe
 from engine.runs.detach import detachment, warnings_before_start
 from engine.runs.process import launch, launch_rehearsal
@@ -47,6 +48,8 @@ def begin(
     recipe: Recipe, answers: Answers, facts: Facts, name: str | None = None, rehearse: bool = False
 ) -> tuple[Run, int]:
     """Check the room, say the doubts, create the run and start its engine, or only its rehearsal. Raises UserError."""
+    check_devices(recipe, recipe.training.devices)
+    check_machine(recipe, facts.machine.value)
     check_room(answers, facts)
     for doubt in (*doubts(answers, facts), *warnings_before_start(detachment())):
         warn(doubt)

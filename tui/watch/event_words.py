@@ -45,9 +45,16 @@ def _phase(event: Event) -> tuple[str, Look]:
 
 
 def _eval(event: Event) -> tuple[str, Look]:
-    loss, perplexity = number(event.get("loss")), number(event.get("perplexity"))
     rows = f" on {event['rows']} held-out rows" if event.get("rows") else ""
-    return f"Evaluated at step {event.get('step')}{rows}: loss {loss:.4g}, perplexity {perplexity:.4g}", "key"
+    parts = [f"loss {number(event.get('loss')):.4g}"]
+    if "margin" not in event:  # the loss of an objective that compares answers is not one of tokens
+        parts.append(f"perplexity {number(event.get('perplexity')):.4g}")
+    parts += [f"{word} {number(event[name]):{form}}" for name, word, form in _EVALUATED if name in event]
+    return f"Evaluated at step {event.get('step')}{rows}: {', '.join(parts)}", "key"
+
+
+_EVALUATED = (("margin", "margin", ".3g"), ("accuracy", "in the right order", ".0%"), ("kl", "KL", ".3g"),
+              ("general_loss", "general text", ".4g"))  # fmt: skip
 
 
 def _checkpoint(event: Event) -> tuple[str, Look]:
@@ -78,7 +85,18 @@ def memory_words(rehearsal: Event) -> str:
     if measured <= 0:
         return ""
     expected = f", estimated {gigabytes(estimate)}" if estimate > 0 else ""
-    return f"Measured {gigabytes(measured)} at the longest batch{expected}."
+    of_each = _of_each_device(rehearsal)
+    return f"Measured {gigabytes(measured)} at the longest batch{expected}.{of_each}"
+
+
+def _of_each_device(rehearsal: Event) -> str:
+    """`On 2 devices: 5.1 GiB, 5.0 GiB.` where several shared the run; without libraries on a CPU, as the measure is."""
+    devices = rehearsal.get("devices")
+    if not isinstance(devices, list):
+        return ""
+    peaks = [number(one.get("allocated_bytes")) for one in devices if isinstance(one, dict)]
+    base = number(rehearsal.get("baseline_bytes")) if rehearsal.get("device") == "cpu" else 0
+    return f" On {len(peaks)} devices: {', '.join(gigabytes(peak - base) for peak in peaks)}."
 
 
 def _control(event: Event) -> tuple[str, Look]:

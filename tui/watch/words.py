@@ -83,6 +83,7 @@ NUMBERS = (
     ("lr", "learning rate", "lr", "{}"),
     ("tokens_per_second", "speed", "speed", "{} tokens/s"),
     ("grad_norm", "gradient norm", "gradient", "{}"),
+    ("margin", "margin", "margin", "{}"),
 )
 
 

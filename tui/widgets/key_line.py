@@ -35,6 +35,22 @@ def shown_keys(screen: Screen[Any]) -> list[tuple[str, str]]:
     return list(found.items())
 
 
+ALWAYS = frozenset({"?", "F1", "Back"})
+"""Keys and words that stay where the line is too short: help names every key, and the way out is in sight."""
+
+
+def fitting(keys: list[tuple[str, str]], width: int) -> list[tuple[str, str]]:
+    """The keys that `width` cells have room for: the last ones go first, those in ALWAYS stay."""
+    kept = list(keys)
+    always = ALWAYS if any("Back" in pair for pair in keys) else ALWAYS | {"Leave"}
+    while sum(len(key) + len(words) + 3 for key, words in kept) > width:
+        place = next((at for at in reversed(range(len(kept))) if not always & set(kept[at])), None)
+        if place is None:
+            break
+        del kept[place]
+    return kept
+
+
 class KeyLine(Plain):
     """One line of keys. Cheaper than Textual's Footer, which is a widget per key."""
 
@@ -45,8 +61,12 @@ class KeyLine(Plain):
         self.screen.bindings_updated_signal.subscribe(self, self._bindings_changed)
         self._bindings_changed(self.screen)
 
+    def on_resize(self) -> None:
+        """More or fewer keys have room now."""
+        self._bindings_changed(self.screen)
+
     def _bindings_changed(self, screen: Screen[Any]) -> None:
         pieces: list[tuple[str, str]] = []
-        for key, description in shown_keys(screen):
+        for key, description in fitting(shown_keys(screen), self.app.size.width):
             pieces += [(f" {key} ", "bold $text-accent"), (f"{description} ", "$text-muted")]
         self.put(Content.assemble(*pieces))

@@ -23,6 +23,9 @@ SMALL = (
     ("grad_norm", "Gradient norm"),
     ("mem", "Memory"),
 )
+COMPARED = (("margin", "Margin"), ("accuracy", "Pairs in order"), ("kl", "KL"))
+GIVE_WAY = ("tokens_per_second", "mem")
+"""Where answers are compared, their curves take the place of these."""
 
 
 class SmallChart(LineChart):
@@ -60,7 +63,9 @@ class RunCharts(Vertical):
         self.axis = Axis()
         self.loss.labels = self.axis.labels
         self._whole: list[Trace] = []  # the exact traces, while sampled ones are shown
-        self.small = [SmallChart(name, title, glyphs) for name, title in SMALL]
+        self.small = [SmallChart(name, title, glyphs) for name, title in (*COMPARED, *SMALL)]
+        for chart in self.small[: len(COMPARED)]:
+            chart.display = False
 
     def compose(self) -> ComposeResult:
         yield self.loss
@@ -73,6 +78,9 @@ class RunCharts(Vertical):
         self.axis.follow(history)
         for chart in self.small:
             chart.line.update(history)
+        if any(len(chart.line.series) for chart in self.small[: len(COMPARED)]):
+            for chart in self.small:
+                chart.display = bool(len(chart.line.series)) and chart.line.name not in GIVE_WAY
 
     def show_preview(self, steps: list[tuple[float, float]], total_steps: int) -> None:
         """Draw sampled steps of a long run until all of it has been read."""
