@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -69,16 +70,14 @@ class TunewrightApp(App[str]):
         no_colour = "NO_COLOR" in os.environ
         super().__init__(ansi_color=True if no_colour else None)  # else Textual 8.2.8 paints black on black
         self.start_with, self.answers, self.run_to_show = start, answers, run
-        if os.environ.get("TUNEWRIGHT_GLYPHS") == "ascii":
-            self._draw_in_ascii()
+        self._draw_in_ascii(os.environ.get("TUNEWRIGHT_GLYPHS") == "ascii")
         self.register_theme(THEME)
         self.theme = "ansi-dark" if no_colour or self.console.color_system in FEW_COLOURS else THEME.name
 
-    def _draw_in_ascii(self) -> None:
-        from tui.widgets.scroll_bars import end_in_whole_cells
-
-        self.set_class(True, "-ascii")
-        end_in_whole_cells()
+    def _draw_in_ascii(self, wanted: bool) -> None:
+        self.set_class(wanted, "-ascii")
+        if wanted:
+            importlib.import_module("tui.widgets.scroll_bars").end_in_whole_cells()
 
     def on_mount(self) -> None:
         self._leave_on_signals()
