@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import importlib
 import os
 import signal
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.filter import LineFilter
 from textual.screen import Screen
-from textual.theme import Theme
 
+from tui.frames import ThriftyApp
+from tui.theme import FEW_COLOURS, THEME
 from tui.watchdog import watch_terminal
+from tui.widgets.scroll_bars import draw_in_whole_cells
 
 if TYPE_CHECKING:
     from engine.runs.store import Run
@@ -26,27 +27,8 @@ if TYPE_CHECKING:
 
 gc.disable()  # importing and the first painting make no garbage worth collecting; on again when the app is ready
 
-THEME = Theme(
-    name="tunewright",
-    primary="#5f87af",
-    secondary="#5f8787",
-    accent="#87afd7",
-    success="#87af5f",
-    warning="#d7af5f",
-    error="#d75f5f",
-    foreground="#d0d0d0",
-    background="#121212",
-    surface="#1c1c1c",
-    panel="#262626",
-    dark=True,
-    variables={"text-muted": "#9e9e9e", "text": "#d0d0d0"},
-)
-"""Every colour is one of the 256 that a terminal without true colour has, so that SSH sessions look the same."""
-FEW_COLOURS = ("standard", "windows")
-"""Rich's names for 16 colours. Then the person's own palette is used."""
 
-
-class TunewrightApp(App[str]):
+class TunewrightApp(ThriftyApp):
     """`start` says which screen opens: "home", "wizard" (with `answers`), or "attach" (with `run`).
 
     It returns a sentence for the terminal, such as how to come back to a run that goes on.
@@ -70,14 +52,13 @@ class TunewrightApp(App[str]):
         no_colour = "NO_COLOR" in os.environ
         super().__init__(ansi_color=True if no_colour else None)  # else Textual 8.2.8 paints black on black
         self.start_with, self.answers, self.run_to_show = start, answers, run
-        self._draw_in_ascii(os.environ.get("TUNEWRIGHT_GLYPHS") == "ascii")
         self.register_theme(THEME)
+        self._draw_in_ascii(os.environ.get("TUNEWRIGHT_GLYPHS") == "ascii")
         self.theme = "ansi-dark" if no_colour or self.console.color_system in FEW_COLOURS else THEME.name
 
     def _draw_in_ascii(self, wanted: bool) -> None:
         self.set_class(wanted, "-ascii")
-        if wanted:
-            importlib.import_module("tui.widgets.scroll_bars").end_in_whole_cells()
+        draw_in_whole_cells(wanted)
 
     def on_mount(self) -> None:
         self._leave_on_signals()

@@ -256,10 +256,6 @@ async def test_with_runs_the_first_line_is_highlighted_and_not_the_demo(monkeypa
 
 
 async def test_in_ascii_every_sign_is_ascii_the_scroll_bar_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    from textual.scrollbar import ScrollBarRender
-
-    monkeypatch.setattr(ScrollBarRender, "VERTICAL_BARS", list(ScrollBarRender.VERTICAL_BARS))
-    monkeypatch.setattr(ScrollBarRender, "HORIZONTAL_BARS", list(ScrollBarRender.HORIZONTAL_BARS))
     monkeypatch.setenv("TUNEWRIGHT_GLYPHS", "ascii")
     for number in range(23):
         make_run(f"run-{number}", "finished", monkeypatch)

@@ -80,6 +80,7 @@ def commands(app: TunewrightApp, screen: Screen[Any]) -> Iterable[SystemCommand]
         yield SystemCommand(binding.description, text, run)
     yield SystemCommand("Change the keys", "Write the keys of this page to a file, where you can change them",
                         partial(_change_keys, app, screen))  # fmt: skip
+    yield SystemCommand("Draw again", "Paint the whole screen, where something else has written on it", app.draw_again)
     yield SystemCommand("Home", "Go to the list of runs", app.open_home)
     yield SystemCommand("Theme", "Change the colours", app.action_change_theme)
 

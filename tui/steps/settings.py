@@ -159,6 +159,8 @@ def _against_model(answers: Answers, facts: Facts) -> list[Problem]:
             remedy = Remedy(f"Use {longest:,}", "training.sequence_length", longest)
             found.append(Problem(what, "Settings", f"Use at most {longest:,}.", remedy=remedy))
     found.extend(_against_data(in_force, facts))
+    found.extend(_against_trackers(in_force))
+    found.extend(_against_machine(in_force, facts))
     held, total = in_force.get("evaluation.held_out_rows"), int((facts.data.value or {}).get("rows", 0))
     if held is not None and total and isinstance(held.value, int) and held.value >= total:
         suggested = max(1, total // 20)
@@ -166,6 +168,30 @@ def _against_model(answers: Answers, facts: Facts) -> list[Problem]:
         remedy = Remedy(f"Use {suggested}", "evaluation.held_out_rows", suggested)
         found.append(Problem(what, "Settings", f"Hold out fewer, such as {suggested}.", remedy=remedy))
     return found
+
+
+def _against_machine(in_force: dict[str, Answer], facts: Facts) -> list[Problem]:
+    """What cannot be done on this machine."""
+    offloading, machine = in_force.get("training.activation_offloading"), facts.machine.value
+    if offloading is None or offloading.value is not True or machine is None:
+        return []
+    if machine.best_gpu is not None and machine.best_gpu.kind != "mps":
+        return []
+    what = "Activations can only be offloaded from a GPU to the host's memory."
+    remedy = Remedy("Switch it off", "training.activation_offloading", False)
+    return [Problem(what, "Settings", "Switch activation offloading off.", remedy=remedy)]
+
+
+def _against_trackers(in_force: dict[str, Answer]) -> list[Problem]:
+    """A tracker whose package is missing, before anything starts."""
+    from engine.machine.trackers import require_trackers
+
+    wanted = in_force["tracking.to"].value if "tracking.to" in in_force else []
+    try:
+        require_trackers(wanted if isinstance(wanted, list) else [])
+    except UserError as error:
+        return [Problem.of(error)]
+    return []
 
 
 def _against_data(in_force: dict[str, Answer], facts: Facts) -> list[Problem]:

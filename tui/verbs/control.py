@@ -13,6 +13,8 @@ from engine.runs.control import discard_requests, request
 from engine.runs.events import Event
 from engine.runs.history import History, load_history
 from engine.runs.process import Liveness, launch, liveness
+from engine.runs.slurm import cancel, job_of, submit
+from engine.runs.slurm_script import FILE
 from engine.runs.store import Run
 from tui.verbs.output import print_json, say, warn
 from tui.verbs.places import run_of, word_for
@@ -28,9 +30,18 @@ def stop(arguments: Namespace) -> int:
     """Save a checkpoint and end; what has already ended is no error."""
     run = run_of(arguments)
     now = liveness(run)
+    if now.state == "queued":
+        return _take_out(arguments, run)
     if not now.alive:
         return _tell(arguments, run, "stop", True, f"Nothing runs. {now.detail}")
     return _ask(arguments, run, "stop", _ended)
+
+
+def _take_out(arguments: Namespace, run: Run) -> int:
+    job = job_of(run)
+    if cancel(job):
+        return _tell(arguments, run, "stop", True, f"SLURM job {job} was taken out of the queue.")
+    return _tell(arguments, run, "stop", False, f"SLURM did not take job {job} out of the queue.")
 
 
 def save(arguments: Namespace) -> int:
@@ -81,10 +92,16 @@ def _start_again(arguments: Namespace, run: Run) -> int:
         raise UserError(f"Run {run.name} has finished, so there is nothing to go on with.", str(run.path), fix)
     if now.state == "elsewhere":
         _make_sure_it_ended_there(run, now)
-    require_training_packages()
+    if now.state == "queued":
+        fix = f"Take it out first: tunewright stop {word_for(run)}."
+        raise UserError(f"Run {run.name} waits for its turn already.", now.detail, fix)
     if arguments.devices:
         _use_other_devices(run, arguments.devices)
     discard_requests(run)
+    if job_of(run):
+        job = submit(run, run.path / FILE)
+        return _tell(arguments, run, "resume", True, f"It is handed in again as SLURM job {job}.")
+    require_training_packages()
     begun = bool(run.state() or run.events_path.exists())
     pid = launch(run, resume=begun)
     return _tell(arguments, run, "resume", True, f"The engine works again (process {pid}).")

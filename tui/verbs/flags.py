@@ -108,6 +108,11 @@ def train(parser: ArgumentParser) -> None:
         action="store_true",
         help="load the model, measure the longest batch and stop; `resume` then trains",
     )
+    parser.add_argument("--slurm", action="store_true",
+                        help="write a job file for SLURM and hand it in; --vram and --gpus say what a node has")
+    parser.add_argument("--nodes", type=positive, default=1, metavar="N", help="share the run among so many machines")
+    parser.add_argument("--rendezvous", metavar="HOST:PORT", help="with --nodes: where the machines meet")
+    pretend(parser)
     runs(parser)
     no_input(parser)
     follow_or_json(parser)

@@ -19,6 +19,7 @@ from tui.steps.words import duration, gigabytes
 from tui.text import one_line
 from tui.verbs.output import say
 from tui.verbs.places import word_for
+from tui.verbs.queue_watch import QueueWatch
 from tui.watch.event_words import note_of
 
 POLL_SECONDS = 0.25
@@ -60,12 +61,13 @@ def _stop(run: Run) -> None:
 
 def _until_end(run: Run, lines: _Lines, history: History) -> int:
     silent_polls = 0
+    waits = QueueWatch(run)
     while True:
         came = lines.take_in(history)
         now = liveness(run)
         if not now.alive and not came:
             silent_polls += 1
-            if silent_polls > 1:  # one more look, since the last lines may come between the two questions
+            if silent_polls > 1 and not waits.goes_on(now):  # one more look: last lines may come in between
                 return _say_end(run, now, lines)
         if came:
             silent_polls = 0

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.plan.plan import MethodPlan, Plan
 
 FITS = {"fits": "yes", "tight": "tight", "no": "no"}
-WAYS = {"ddp": "data parallel", "fsdp2": "sharded, FSDP2", "zero2": "DeepSpeed ZeRO-2", "zero3": "DeepSpeed ZeRO-3"}
+WAYS = {"ddp": "data parallel", "fsdp2": "sharded, FSDP2"}
 
 
 def run(arguments: Namespace) -> int:
@@ -135,7 +135,8 @@ def _show_sharing(plan: Plan) -> None:
         return
     say("", f"On {len(plan.machine.nvidia_gpus)} GPUs, each (by formula, less certain than the plan for one):")
     say(*(f"  {line}" for line in table(("method", "way", "fits", "memory", ""), rows, right=(3,))))
-    paragraph("A run of this version trains on one GPU; these numbers are for planning.")
+    for method in plan.methods:
+        paragraph(f"{METHOD_TITLES.get(method.name, method.name)}: {method.answers['training.devices'].reason}")
 
 
 def _show_method(method: MethodPlan) -> None:

@@ -36,6 +36,8 @@ END_WORDS: dict[str, Piece] = {
 
 def state_of(history: History, alive: Liveness | None) -> Piece:
     """The state in words, and how serious it is. An end that was said comes first, then what the process table says."""
+    if alive is not None and alive.state == "queued":
+        return one_line(alive.detail, 70), "warn"
     if history.ended is not None:
         return END_WORDS.get(str(history.ended.get("reason")), ("ended", "warn"))
     if alive is not None:

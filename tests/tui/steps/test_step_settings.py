@@ -112,3 +112,27 @@ def test_plain_prompts_change_a_value_by_name() -> None:
     settings.apply(answers, facts, settings.CONTINUE)
     with pytest.raises(UserError):
         settings.apply(answers, facts, "nonsense")
+
+
+def test_the_objective_is_shown_where_the_rows_compare_answers() -> None:
+    facts = fakes.facts()
+    assert "method.objective" not in names(fakes.answers())
+    assert facts.data.value is not None
+    facts.data.value["format"] = "preference"
+    assert "method.objective" in [row.key.name for row in settings.rows(fakes.answers(), facts)]
+
+
+def test_an_objective_that_the_rows_do_not_serve_has_a_remedy() -> None:
+    facts, answers = fakes.facts(), fakes.answers()
+    assert facts.data.value is not None
+    facts.data.value["format"] = "kto"
+    settings.set_value(answers, facts, "method.objective", "dpo")
+    problem = next(one for one in settings.validate(answers, facts) if "DPO needs" in one.what)
+    assert problem.blocking
+    assert problem.remedy is not None and problem.remedy.value == "kto"
+
+
+def test_a_tracker_without_its_package_is_said_before_the_start() -> None:
+    answers, facts = fakes.answers(), fakes.facts()
+    settings.set_value(answers, facts, "tracking.to", "nowhere")
+    assert any("is no tracker" in one.what for one in settings.validate(answers, facts))
