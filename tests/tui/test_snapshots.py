@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from textual.app import App
+from textual.pilot import Pilot
 
 from engine.runs.process import Liveness
 from tests.tui import runs
@@ -35,11 +36,22 @@ def _fixed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(review, "logout_words", lambda: "")
 
 
-def compare(app: App[str], name: str, size: tuple[int, int]) -> None:
-    """The page of `app` against its file; clocks are masked. Writes the file when that was asked for."""
+def text_of(app: App[str]) -> str:
+    """The page as text; clocks are masked."""
     strips = app.screen._compositor.render_strips()
     lines = ["".join(segment.text for segment in strip).rstrip() for strip in strips]
-    text = re.sub(r"\d\d:\d\d:\d\d", "hh:mm:ss", "\n".join(lines).rstrip() + "\n")
+    return re.sub(r"\d\d:\d\d:\d\d", "hh:mm:ss", "\n".join(lines).rstrip() + "\n")
+
+
+async def compare(pilot: Pilot[str], name: str, size: tuple[int, int]) -> None:
+    """The page, once it stands still, against its file. Writes the file when that was asked for."""
+    await settle(pilot)
+    shown: list[str] = []
+    while len(shown) < 3 or len(set(shown[-3:])) > 1:
+        assert len(shown) < 100, "the page never stands still"
+        await pilot.pause(0.02)
+        shown.append(text_of(pilot.app))
+    text = shown[-1]
     path = FOLDER / f"{name}-{size[0]}x{size[1]}.txt"
     if os.environ.get("TUNEWRIGHT_SNAPSHOTS") == "write":
         FOLDER.mkdir(exist_ok=True)
@@ -54,16 +66,14 @@ async def test_a_page_of_the_wizard(name: str, size: tuple[int, int]) -> None:
     answers.at = name
     app = TunewrightApp(start="wizard", answers=answers)
     async with app.run_test(size=size) as pilot:
-        await settle(pilot)
-        compare(app, f"wizard-{name}", size)
+        await compare(pilot, f"wizard-{name}", size)
 
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_the_home_page_of_the_first_start(size: tuple[int, int]) -> None:
     app = TunewrightApp()
     async with app.run_test(size=size) as pilot:
-        await settle(pilot)
-        compare(app, "home-first", size)
+        await compare(pilot, "home-first", size)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -71,5 +81,4 @@ async def test_a_run_that_trains(tmp_path: Path, size: tuple[int, int]) -> None:
     run, _ = runs.running(tmp_path)
     app = TunewrightApp("attach", run=run)
     async with app.run_test(size=size) as pilot:
-        await settle(pilot)
-        compare(app, "training", size)
+        await compare(pilot, "training", size)

@@ -216,6 +216,9 @@ def preview_pieces(preview: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for turn in preview.get("turns", ()):
             yield f"{turn.get('role', '')}: ", "note"
             yield f"{turn.get('content', '')}\n", "trained" if turn.get("trained") else "context"
+    if preview.get("rejected"):
+        yield "\nThe rejected answer: ", "note"
+        yield str(preview["rejected"]), "context"
 
 
 STEP = Step(
