@@ -18,7 +18,7 @@ from tui import cli
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """The runs whose engine would have been started."""
     found: list[Run] = []
-    monkeypatch.setattr("tui.verbs.train.launch", lambda run: found.append(run) or 4242)
+    monkeypatch.setattr("tui.verbs.train.launch", lambda run, **_: found.append(run) or 4242)
     monkeypatch.setattr("engine.machine.packages.missing_training_packages", lambda: ())
     return found
 

@@ -55,7 +55,11 @@ def run(arguments: Namespace) -> int:
 
 
 def begin(
-    recipe: Recipe, answers: Answers, facts: Facts, name: str | None = None, rehearse: bool = False,
+    recipe: Recipe,
+    answers: Answers,
+    facts: Facts,
+    name: str | None = None,
+    rehearse: bool = False,
     nodes: Nodes = ONE_NODE,
 ) -> tuple[Run, int]:
     """Check the room, say the doubts, create the run and start its engine, or only its rehearsal. Raises UserError."""

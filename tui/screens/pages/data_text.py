@@ -39,7 +39,7 @@ def rows_text(answers: Answers, facts: Facts, is_high: bool, width: int) -> Cont
     """The first rows, with the lengths and what follows from them: above the rows where the page is high, since a low
     one has room for little and the rows matter most."""
     rows, drawn = _rows(facts), _drawn(answers, facts, width)
-    return Content.assemble(*(drawn + rows if is_high else rows + drawn))
+    return Content.assemble(*(drawn + rows if is_high else rows + drawn)).rstrip()
 
 
 def _rows(facts: Facts) -> list[tuple[str, str]]:
