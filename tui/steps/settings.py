@@ -8,6 +8,7 @@ from engine.answer import Answer
 from engine.errors import UserError
 from engine.recipe_keys import KEYS, Key, parse_value
 from tui.answers import Answers
+from tui.steps import devices
 from tui.steps.base import Question, Step
 from tui.steps.facts import Facts
 from tui.steps.option import Option, Problem, Remedy
@@ -145,6 +146,7 @@ def validate(answers: Answers, facts: Facts) -> list[Problem]:
             except UserError as error:
                 found.append(Problem(error.what, KEYS[key].title, error.fix))
     found.extend(_against_model(answers, facts))
+    found.extend(devices.problems(facts.settings(answers)))
     return found
 
 

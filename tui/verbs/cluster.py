@@ -72,11 +72,11 @@ def checkout() -> str:
     return "" if "site-packages" in home.parts else str(home)
 
 
-def tell_others(run: Run, nodes: Nodes) -> None:
+def tell_others(run: Run, nodes: Nodes, resume: bool = False) -> None:
     """Say what is to be typed on the other machines."""
     for rank in range(1, nodes.count):
         say(f"On machine {rank + 1} of {nodes.count}, where {run.path} is the same folder:",
-            f"  {command_on(nodes, rank, run.path)}")  # fmt: skip
+            f"  {command_on(nodes, rank, run.path, resume)}")  # fmt: skip
     say(f"They meet at {nodes.address}, port {nodes.port}: choose another with --rendezvous HOST:PORT. "
         "Where gloo or NCCL take the wrong network, set GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME.")  # fmt: skip
 

@@ -12,10 +12,12 @@ from engine.plan.devices import check_devices
 from engine.runs.control import discard_requests, request
 from engine.runs.events import Event
 from engine.runs.history import History, load_history
+from engine.runs.nodes import first_node
 from engine.runs.process import Liveness, launch, liveness
 from engine.runs.slurm import cancel, job_of, submit
 from engine.runs.slurm_script import FILE
 from engine.runs.store import Run
+from tui.verbs.cluster import tell_others
 from tui.verbs.output import print_json, say, warn
 from tui.verbs.places import run_of, word_for
 
@@ -95,22 +97,25 @@ def _start_again(arguments: Namespace, run: Run) -> int:
     if now.state == "queued":
         fix = f"Take it out first: tunewright stop {word_for(run)}."
         raise UserError(f"Run {run.name} waits for its turn already.", now.detail, fix)
-    if arguments.devices:
-        _use_other_devices(run, arguments.devices)
+    if arguments.devices or arguments.nodes > 1:
+        _use_other_devices(run, arguments.devices or run.recipe().training.devices, arguments.nodes)
     discard_requests(run)
     if job_of(run):
         job = submit(run, run.path / FILE)
         return _tell(arguments, run, "resume", True, f"It is handed in again as SLURM job {job}.")
     require_training_packages()
     begun = bool(run.state() or run.events_path.exists())
-    pid = launch(run, resume=begun)
+    nodes = first_node(arguments.nodes, arguments.rendezvous or "")
+    pid = launch(run, resume=begun, nodes=nodes)
+    if nodes.count > 1 and not arguments.json:
+        tell_others(run, nodes, begun)
     return _tell(arguments, run, "resume", True, f"The engine works again (process {pid}).")
 
 
-def _use_other_devices(run: Run, devices: int) -> None:
+def _use_other_devices(run: Run, devices: int, nodes: int) -> None:
     """Write the new number into the run's recipe. Raises UserError when its steps cannot be shared by so many."""
     recipe = run.recipe().changed({"training.devices": devices}, "you", "chosen when the run was resumed")
-    check_devices(recipe, devices)
+    check_devices(recipe, devices * nodes)
     recipe.save(run.recipe_path)
 
 

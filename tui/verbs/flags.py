@@ -43,6 +43,11 @@ def settings(parser: ArgumentParser, example: str) -> None:
                         help=f"set one key of the recipe, as in {example}; may be repeated")  # fmt: skip
 
 
+def machines(parser: ArgumentParser) -> None:
+    parser.add_argument("--nodes", type=positive, default=1, metavar="N", help="share the run among so many machines")
+    parser.add_argument("--rendezvous", metavar="HOST:PORT", help="with --nodes: where the machines meet")
+
+
 def follow_or_json(parser: ArgumentParser) -> None:
     """Lines and one document exclude each other on stdout."""
     either = parser.add_mutually_exclusive_group()
@@ -110,8 +115,7 @@ def train(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--slurm", action="store_true",
                         help="write a job file for SLURM and hand it in; --vram and --gpus say what a node has")
-    parser.add_argument("--nodes", type=positive, default=1, metavar="N", help="share the run among so many machines")
-    parser.add_argument("--rendezvous", metavar="HOST:PORT", help="with --nodes: where the machines meet")
+    machines(parser)
     pretend(parser)
     runs(parser)
     no_input(parser)
@@ -149,6 +153,7 @@ def resume(parser: ArgumentParser) -> None:
     run_name(parser)
     wait(parser)
     parser.add_argument("--devices", type=positive, metavar="N", help="go on with this many GPUs (default: as before)")
+    machines(parser)
     follow_or_json(parser)
 
 

@@ -24,8 +24,18 @@ class Plain(Static):
             return
         self._shown = new
         self.update(new, layout=False)
+        if not self._fits():
+            self.refresh(layout=True)
+            self.call_after_refresh(self._lay_out_again)
+
+    def _fits(self) -> bool:
         width = self.content_size.width
-        if width == 0 or self.get_content_height(self.container_size, self.app.size, width) != self._laid_out:
+        return width > 0 and self.get_content_height(self.container_size, self.app.size, width) == self._laid_out
+
+    def _lay_out_again(self) -> None:
+        """A text that comes while another one's layout is on its way gets that one's height in Textual 8.2.8: a second
+        request does not count there while the first is open."""
+        if self.is_attached and self.content_size.width > 0 and not self._fits():
             self.refresh(layout=True)
 
     @property
