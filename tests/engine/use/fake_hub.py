@@ -20,6 +20,10 @@ class FakeHub:
         self.large: dict[str, bytes] = {}
         self.fail_commit = 0
         self.drop_large = False
+        self.came: threading.Event = threading.Event()
+        """Set when a large file begins to come."""
+        self.hold_large = False
+        """Whether large files are never answered for."""
 
 
 @contextmanager
@@ -67,6 +71,10 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
             return f"http://{self.headers['Host']}"
 
         def do_PUT(self) -> None:  # noqa: N802
+            hub.came.set()
+            if hub.hold_large:
+                threading.Event().wait(60)
+                return
             body = self._body()
             if hub.drop_large:
                 self.close_connection = True

@@ -41,12 +41,17 @@ def quiet(message: dict[str, Any]) -> None:
 
 def push(run: Run, address: str, token: str = "hf_test", **options: Any) -> dict[str, Any]:
     """Push in a process of its own: huggingface_hub reads its settings when it is imported."""
+    told, _ = begin_push(run, address, token, **options).communicate(timeout=120)
+    answer: dict[str, Any] = json.loads(told.splitlines()[-1])
+    return answer
+
+
+def begin_push(run: Run, address: str, token: str = "hf_test", **options: Any) -> subprocess.Popen[str]:
+    """The process that pushes, as it begins."""
     environment = {**os.environ, "HF_ENDPOINT": address, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
     environment |= {"HF_TOKEN": token, "PYTHONPATH": str(PROJECT)}
     command = [sys.executable, "-W", "ignore", "-c", PUSH, str(run.path), json.dumps({"repo": "me/orders", **options})]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.fixture
@@ -133,6 +138,19 @@ def test_a_push_is_private_and_whole_and_a_broken_one_shows_nothing(run: Run) ->
         weights = "adapter_model.safetensors"
         assert files[weights] == (run.exports_dir / "hub" / weights).read_bytes()
         assert json.loads(files["adapter_config.json"])["base_model_name_or_path"] == "tiny"
+
+
+def test_a_push_that_is_killed_shows_nothing_and_is_whole_when_asked_again(run: Run) -> None:
+    with fake_hub() as (hub, address):
+        hub.hold_large = True
+        with begin_push(run, address) as process:
+            assert hub.came.wait(60)
+            process.kill()
+        assert hub.repositories["me/orders"]["files"] == {}
+        hub.hold_large = False
+        reply = push(run, address)
+        assert sorted(hub.repositories["me/orders"]["files"]) == reply["files"]
+        assert not list(run.exports_dir.glob(".*.part"))
 
 
 def test_the_curve_is_a_picture_without_surprises() -> None:

@@ -1,0 +1,85 @@
+"""What comes after a run works from every objective and every kind of adapter: evaluate, merge, chat, script."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import UserError
+from engine.runs.store import Run
+from engine.use.evaluate import evaluate_run
+from engine.use.export import export_run
+from tests.engine.train import material
+from tests.engine.train.carried import Carried, OnDemand
+from tests.engine.train.test_train_preference import write_judged, write_pairs
+
+pytestmark = pytest.mark.xdist_group("train")
+
+CASES: dict[str, dict[str, Any]] = {
+    "dpo": {"method__objective": "dpo"}, "kto": {"method__objective": "kto"}, "orpo": {"method__objective": "orpo"},
+    "dpo-full": {"method__objective": "dpo", "method__name": "full", "training__learning_rate": 1e-3},
+    "dora": {"method__dora": True}, "rslora": {"method__rslora": True}, "layers": {"method__layers": "0"},
+    "embeddings": {"method__train_embeddings": True},
+}  # fmt: skip
+
+RARE = ("orpo", "dpo-full", "rslora", "kto")
+TRIED = [pytest.param(case, marks=pytest.mark.long) if case in RARE else case for case in CASES]
+
+
+def quiet(_: dict[str, Any]) -> None:
+    return None
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Carried]:
+    root = tmp_path_factory.mktemp("after")
+    model = material.write_model(root / "model")
+    files = {"sft": material.write_rows(root / "rows.jsonl"), "kto": write_judged(root / "judged.jsonl")}
+    files["dpo"] = files["orpo"] = write_pairs(root / "pairs.jsonl")
+
+    def make(case: str) -> Run:
+        changes = {"training__max_steps": 4, **CASES[case]}
+        return material.make_run(root / "runs", case, model, files[changes.get("method__objective", "sft")], **changes)
+
+    return OnDemand(make)
+
+
+@pytest.mark.parametrize("case", TRIED)
+def test_a_merge_answers_as_what_was_trained(runs: dict[str, Carried], case: str, tmp_path: Path) -> None:
+    reply = export_run(runs[case].run.path, "merged", tmp_path / "merged", quiet, dtype="fp32")
+    assert reply["agreement"]["largest_difference"] < 1e-4 * max(1.0, reply["agreement"]["largest_logit"])
+    in_memory = any("in memory" in note for note in reply["notes"])
+    assert in_memory == (case == "dora"), "only DoRA is no plain product of two matrices"
+
+
+@pytest.mark.parametrize(
+    "case", ["kto", pytest.param("dpo", marks=pytest.mark.long), pytest.param("embeddings", marks=pytest.mark.long)]
+)
+def test_held_out_rows_are_evaluated(runs: dict[str, Carried], case: str) -> None:
+    document = evaluate_run(runs[case].run.path, quiet)
+    assert document["sides"]["tuned"]["loss"] > 0
+    assert document["differences"]["loss"]
+    if case == "kto":
+        asked = [example["expected"] for example in document["sides"]["tuned"]["examples"]]
+        assert asked and not any("I do not know" in expected for expected in asked)
+
+
+def test_a_script_of_preferences_is_refused_and_says_why(runs: dict[str, Carried], tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        export_run(runs["dpo"].run.path, "script", tmp_path / "script", quiet)
+    assert "DPO" in caught.value.what
+
+
+def test_the_script_of_an_experts_run_holds_its_settings(runs: dict[str, Carried], tmp_path: Path) -> None:
+    out = Path(export_run(runs["layers"].run.path, "script", tmp_path / "script", quiet)["out"])
+    text = (out / "train.py").read_text()
+    assert "LAYERS = '0'" in text
+    compile(text, "train.py", "exec")
+
+
+def test_the_result_says_how_it_was_made(runs: dict[str, Carried]) -> None:
+    facts = json.loads((runs["dpo"].run.result_dir / "result.json").read_text())
+    assert facts["objective"] == "dpo"
