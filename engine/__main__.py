@@ -1,4 +1,7 @@
-"""`python -m engine train RUN_DIR [--resume]` carries out a run; `python -m engine job NAME` answers one request."""
+"""`python -m engine train RUN_DIR [--resume]` carries out a run; `python -m engine job NAME` answers one request.
+
+`python -m engine rank RUN_DIR` is one of several processes of a run; only torchrun starts it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,11 @@ import os
 import sys
 from pathlib import Path
 
-USAGE = "usage: python -m engine train RUN_DIR [--resume]\n       python -m engine job NAME\n"
+from engine.errors import UserError
+from engine.runs.nodes import Nodes, parse_nodes
+
+USAGE = ("usage: python -m engine train RUN_DIR [--resume] [--nodes N --node-rank K --rendezvous HOST:PORT]\n"
+         "       python -m engine job NAME\n")  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -14,16 +21,31 @@ def main(arguments: list[str] | None = None) -> int:
     os.umask(0o077)  # rows, weights and logs belong to the person who runs this
     words = sys.argv[1:] if arguments is None else arguments
     match words:
-        case ["train", directory] | ["train", directory, "--resume"] | ["train", "--resume", directory]:
+        case ["train", *rest] if given := _of_run(rest):
             from engine.train.run import train
 
-            return train(Path(directory), resume="--resume" in words)
+            return train(*given)
+        case ["rank", directory] | ["rank", directory, "--resume"]:
+            from engine.train.rank import work_as_rank
+
+            code = work_as_rank(Path(directory), resume="--resume" in words)
+            sys.stderr.flush()
+            os._exit(code)  # all is written, and clearing the libraries away takes two seconds of everybody's time
         case ["job", name]:
             from engine.jobs import serve
 
             return serve(name)
     sys.stderr.write(USAGE)
     return 2
+
+
+def _of_run(words: list[str]) -> tuple[Path, bool, Nodes] | None:
+    """The run directory, whether to resume, and which of several machines this is; None for anything else."""
+    rest = [word for word in words if word != "--resume"]
+    try:
+        return (Path(rest[0]), len(rest) < len(words), parse_nodes(rest[1:])) if rest else None
+    except (ValueError, UserError):
+        return None
 
 
 if __name__ == "__main__":

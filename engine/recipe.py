@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     import tomlkit  # imported where it is used: it takes a tenth of the time to the first painted page
 
 Method = Literal["full", "lora", "qlora"]
+Objective = Literal["sft", "dpo", "kto", "orpo"]
 
-__all__ = ["Answer", "Method", "Recipe", "Source"]
+__all__ = ["Answer", "Method", "Objective", "Recipe", "Source"]
 
 SIZE_LIMIT_BYTES = 1_000_000
 """No honest recipe is larger; a larger file is somebody's data."""
@@ -48,6 +49,8 @@ class DataPart:
     skip_bad_rows: bool
     map: Mapping[str, str]
     template: str
+    more: list[str] = field(default_factory=list)
+    max_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,14 @@ class MethodPart:
     alpha: int
     dropout: float
     target_modules: list[str]
+    layers: str = ""
+    dora: bool = False
+    rslora: bool = False
+    train_embeddings: bool = False
+    objective: Objective = "sft"
+    beta: float = 0.1
+    reference: str = "beside"
+    desirable_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,10 @@ class TrainingPart:
     gradient_checkpointing: bool
     precision: str
     seed: int
+    activation_offloading: bool = False
+    neftune_alpha: float = 0.0
+    devices: int = 1
+    sharding: str = "none"
 
     @property
     def effective_batch(self) -> int:
@@ -88,12 +103,21 @@ class EvaluationPart:
     held_out_rows: int
     every_steps: int
     samples: int
+    held_out_share: float = 0.0
+    patience: int = 0
+    general: str = ""
 
 
 @dataclass(frozen=True)
 class CheckpointsPart:
     every_steps: int
     keep: int
+
+
+@dataclass(frozen=True)
+class TrackingPart:
+    to: list[str] = field(default_factory=list)
+    project: str = "tunewright"
 
 
 @dataclass(frozen=True)
@@ -109,6 +133,7 @@ _PARTS: dict[str, type] = {
     "training": TrainingPart,
     "evaluation": EvaluationPart,
     "checkpoints": CheckpointsPart,
+    "tracking": TrackingPart,
     "run": RunPart,
 }
 
@@ -123,6 +148,7 @@ class Recipe:
     training: TrainingPart
     evaluation: EvaluationPart
     checkpoints: CheckpointsPart
+    tracking: TrackingPart
     run: RunPart
     answers: Mapping[str, Answer] = field(compare=False)
 

@@ -70,6 +70,8 @@ class Key:
 
     def _check_list(self, value: object, where: str) -> list[str]:
         items = value if isinstance(value, list) else None
+        if items == [] and self.default == []:
+            return []
         if items is None or not items or not all(isinstance(item, str) and item for item in items):
             raise UserError(f"{self.name} is {value!r}, where a list of names is expected.", where, 'Write ["a", "b"].')
         return [str(item) for item in items]
@@ -91,6 +93,10 @@ class Key:
 
 
 METHODS = ("full", "lora", "qlora")
+OBJECTIVES = ("sft", "dpo", "kto", "orpo")
+REFERENCES = ("beside", "precomputed")
+SHARDINGS = ("none", "fsdp2")
+TRACKERS = ("tensorboard", "trackio", "wandb", "mlflow")
 FORMATS = (
     "auto", "instruction", "prompt_completion", "classification", "input_output", "messages", "sharegpt",
     "preference", "kto", "text",
@@ -112,10 +118,15 @@ _TABLE: Sequence[Key] = (
     Key("data.validation", "text", "", "Validation file",
         "A second file to evaluate on. Empty holds rows of the first one out.", expert=True),
     Key("data.encoding", "text", "", "Encoding", "How the bytes of the file are letters. Empty is UTF-8.", expert=True),
+    Key("data.max_rows", "int", 0, "Row limit", "Use only so many rows, the first ones of each source. 0 is all.",
+        minimum=0, maximum=1_000_000_000, expert=True),
     Key("data.skip_bad_rows", "bool", False, "Skip bad rows",
         "Leave out rows that cannot be read. They are counted and listed; off stops at the first one.", expert=True),
     Key("data.map", "table", {}, "Columns", "Which column plays which role, where the names do not say it.",
         expert=True),
+    Key("data.more", "list", [], "More data",
+        "Further files, each with how often its rows are used in a pass: [\"chat.jsonl * 0.5\", \"b.csv * 2\"].",
+        "A half uses a random half of its rows, 2 uses every row twice in a pass.", expert=True),
     Key("data.template", "choice", "model", "Template",
         "The text around a conversation: the model's own chat template, or a plain one for models that have none.",
         choices=("model", "plain"), expert=True),
@@ -132,6 +143,33 @@ _TABLE: Sequence[Key] = (
     Key("method.target_modules", "list", ["all-linear"], "Target modules",
         "Which layers get an adapter. all-linear is every linear layer except the output head.",
         "Fewer layers take less memory and learn less.", expert=True),
+    Key("method.layers", "text", "", "Layers",
+        "Which of the model's layers get an adapter, counted from 0: 0-7,12. Empty is all of them.",
+        "Fewer layers take less memory and learn less.", expert=True),
+    Key("method.dora", "bool", False, "DoRA",
+        "Learn the length of each weight beside its direction (weight-decomposed LoRA).",
+        "On can learn a little more at a small rank, takes more memory and about twice the time.", expert=True),
+    Key("method.rslora", "bool", False, "rsLoRA", "Scale the adapter by alpha / sqrt(rank) instead of alpha / rank.",
+        "On lets a large rank learn faster; use it with a smaller alpha.", expert=True),
+    Key("method.train_embeddings", "bool", False, "Train embeddings",
+        "Train the token embeddings and the output head whole, beside the adapter.",
+        "On helps with a new language or new words; it takes much more memory and disk.", expert=True),
+    Key("method.objective", "choice", "sft", "Objective",
+        "What is learned from a row. sft: to write the answer. dpo and orpo: to prefer the chosen answer to the "
+        "rejected one. kto: to write answers marked good and not those marked bad. orpo is experimental.",
+        choices=OBJECTIVES),
+    Key("method.beta", "float", 0.1, "Beta",
+        "How strongly dpo and kto hold the model near the one it started from; for orpo, the weight of the preference.",
+        "For dpo and kto more stays nearer to the start; for orpo more prefers harder.",
+        minimum=1e-4, maximum=100, expert=True),
+    Key("method.reference", "choice", "beside", "Reference model",
+        "dpo and kto compare with the model as it was at the start: computed beside every step, or once before "
+        "the first step and kept.",
+        "precomputed holds no second model in memory and waits before the first step.", choices=REFERENCES,
+        expert=True),
+    Key("method.desirable_weight", "float", 0.0, "Weight of good rows",
+        "How much a row marked good counts against one marked bad, in kto. 0 makes both sides count the same.",
+        minimum=0, maximum=1000, expert=True),
     Key("training.epochs", "float", 3.0, "Epochs", "How often the data is gone through.",
         "More learns the rows better and at some point by heart.", minimum=0.01, maximum=1000),
     Key("training.max_steps", "int", 0, "Step limit", "Stop after this many optimizer steps. 0 is no limit.",
@@ -141,6 +179,12 @@ _TABLE: Sequence[Key] = (
     Key("training.gradient_accumulation_steps", "int", 16, "Gradient accumulation",
         "Micro-batches that are added up before the weights change. Times micro-batch it is the effective batch.",
         "More makes each step steadier and rarer; memory stays nearly the same.", minimum=1, maximum=65_536),
+    Key("training.devices", "int", 1, "GPUs", "How many GPUs of a machine share the work of each step.",
+        "More is faster. The effective batch stays as it is: each GPU learns an equal share of its micro-batches.",
+        minimum=1, maximum=64, expert=True),
+    Key("training.sharding", "choice", "none", "Sharding",
+        "none: every GPU holds the whole model. fsdp2: weights, gradients and optimizer are divided among the GPUs.",
+        "fsdp2 is for a full model that does not fit on one GPU; it is slower.", choices=SHARDINGS, expert=True),
     Key("training.sequence_length", "int", 2048, "Sequence length", "The most tokens of a row that are kept.",
         "More cuts fewer rows and takes more memory.", minimum=8, maximum=1_048_576, unit="tokens"),
     Key("training.packing", "bool", False, "Packing", "Put several short rows into one sequence.",
@@ -161,6 +205,12 @@ _TABLE: Sequence[Key] = (
     Key("training.gradient_checkpointing", "bool", True, "Gradient checkpointing",
         "Compute activations a second time instead of keeping them.",
         "On takes much less memory and about a third more time.", expert=True),
+    Key("training.activation_offloading", "bool", False, "Activation offloading",
+        "Keep activations in the host's RAM between the forward and the backward pass.",
+        "On takes less GPU memory and is slower. It needs an NVIDIA GPU.", expert=True),
+    Key("training.neftune_alpha", "float", 0.0, "NEFTune noise",
+        "Noise on the embeddings while training; 5 is usual. 0 is none.",
+        "Some makes answers to instructions longer and less literal.", minimum=0, maximum=1000, expert=True),
     Key("training.precision", "choice", "bf16", "Precision", "The number format of the computation.",
         "bf16 on newer GPUs, fp16 on older ones, fp32 on a CPU.", choices=PRECISIONS, expert=True),
     Key("training.seed", "int", 42, "Seed", "Fixes the order of the data and every random choice.",
@@ -168,9 +218,19 @@ _TABLE: Sequence[Key] = (
     Key("evaluation.held_out_rows", "int", 0, "Held-out rows",
         "Rows that are kept out of training and used to see whether it generalises. 0 is no evaluation.",
         "More measures better and trains on less.", minimum=0, maximum=1_000_000, unit="rows"),
+    Key("evaluation.held_out_share", "float", 0.0, "Held-out share",
+        "The same as a share of all rows, where Held-out rows is 0: 0.05 is every twentieth.",
+        "More measures better and trains on less.", minimum=0, maximum=0.5, expert=True),
     Key("evaluation.every_steps", "int", 0, "Evaluate every",
         "Optimizer steps between evaluations. 0 spreads ten evaluations over the run.",
         minimum=0, maximum=100_000_000, unit="steps", expert=True),
+    Key("evaluation.patience", "int", 0, "Patience",
+        "End the run when so many evaluations in a row were not better than the best. 0 never does.",
+        "Less stops sooner; the best checkpoint is kept in any case.", minimum=0, maximum=10_000, unit="evaluations",
+        expert=True),
+    Key("evaluation.general", "text", "", "General text",
+        "A text file that is not trained on. Its loss is measured beside the held-out rows and says what is forgotten.",
+        expert=True),
     Key("evaluation.samples", "int", 3, "Samples", "Held-out prompts that are answered at every evaluation.",
         minimum=0, maximum=100, expert=True),
     Key("checkpoints.every_steps", "int", 0, "Checkpoint every",
@@ -179,6 +239,11 @@ _TABLE: Sequence[Key] = (
         expert=True),
     Key("checkpoints.keep", "int", 2, "Checkpoints kept", "How many of the newest checkpoints stay on disk.",
         "More takes more disk.", minimum=1, maximum=1000, expert=True),
+    Key("tracking.to", "list", [], "Trackers",
+        "Where losses are also sent: tensorboard, trackio, wandb, mlflow. Their own settings and keys stay theirs.",
+        expert=True),
+    Key("tracking.project", "text", "tunewright", "Tracker project", "Under which name trackers file the run.",
+        expert=True),
     Key("run.name", "text", "", "Run name", "The name of the run and of its folder."),
     Key("run.directory", "text", "", "Runs folder", "Where runs are kept. Empty is the usual place.", expert=True),
 )  # fmt: skip

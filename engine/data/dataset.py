@@ -50,6 +50,7 @@ class Dataset:
     rows: int = 0
     complete: bool = True
     report: ReadReport = field(default_factory=ReadReport)
+    keep_bad: bool = False
     types: ColumnTypes = field(default_factory=ColumnTypes)
 
     @property
@@ -66,11 +67,13 @@ def load_dataset(
     options: ReadOptions | None = None,
     limit: int | None = None,
     keep: int | None = None,
+    keep_bad: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Dataset:
     """Read `source` whole (or `limit` rows of it) into examples; with `keep`, only a sample of so many stays in memory.
 
     `format_name` "auto" recognises the format; `columns` (role -> column) is what a person said and comes first.
+    `keep_bad` keeps answers that the data itself calls bad, for an objective that learns from them.
     Raises UserError when nothing can be read, when no format fits, or when a mapped column does not exist.
     """
     report = ReadReport()
@@ -79,7 +82,7 @@ def load_dataset(
     if not sample:
         raise UserError("There are no rows.", source, "Give data with at least one row.")
     detected = choose_format(sample, format_name, columns or {}, source)
-    dataset = Dataset(source, detected, report=report)
+    dataset = Dataset(source, detected, report=report, keep_bad=keep_bad)
     sampler = Sampler(keep)
     for row in chain(sample, rows):
         dataset.rows += 1
@@ -107,7 +110,7 @@ def _take(dataset: Dataset, row: Row, sampler: Sampler) -> None:
         return
     if example.label and (example.label in dataset.labels or len(dataset.labels) < KEPT_SKIPPED):
         dataset.labels[example.label] += 1
-    if dataset.format == "kto" and example.label == "false":
+    if dataset.format == "kto" and example.label == "false" and not dataset.keep_bad:
         dataset.left_out += 1
         return
     dataset.usable += 1

@@ -12,19 +12,21 @@ from engine.data.checks_similar import check_leaks
 from engine.data.checks_text import check_texts
 from engine.data.checks_tokens import check_refused, check_tokens
 from engine.data.convert import FORMATS
+from engine.data.counted import count_rows
 from engine.data.dataset import SAMPLE_ROWS, Dataset, choose_format, count_kinds, load_dataset
 from engine.data.detect import detect_format
 from engine.data.early import early_examples, first_rows
 from engine.data.examples import Example
 from engine.data.lengths import Lengths, measure_lengths
 from engine.data.limits import limit_this_process
+from engine.data.mixing import MoreData, parse_more, weighted
 from engine.data.preview import bare_preview, preview
 from engine.data.render import Renderer, writes_date
 from engine.data.rows import ReadOptions, ReadReport, Row
 from engine.data.sources import open_rows
 from engine.data.split import suggested_held_out
 from engine.data.summary import DataSummary
-from engine.data.token_facts import token_facts
+from engine.data.token_facts import TokenFacts, longer_of_pairs, token_facts
 from engine.errors import UserError
 
 __all__ = ["DataSummary", "inspect_data"]
@@ -41,10 +43,10 @@ def inspect_data(
     """Look at a data source and, when `model` is given, at its tokens.
 
     Request: `source`; optional `model` (folder), `format`, `map`, `template` ("model" or "plain"), `sequence_length`,
-    `context_length` (tokens that the model can read), `validation` (a file to evaluate on, looked at for rows that are
-    trained on too), `previews` (how many rows are shown, 10), `first_preview` (the row number to begin with, 1),
-    `limit` (read at most so many rows), and the reading options `encoding delimiter header split config revision
-    skip_bad_rows`.
+    `context_length` (tokens that the model can read), `objective` ("sft" leaves out answers marked bad),
+    `validation` (a file to evaluate on, looked at for rows that are trained on too), `previews` (how many rows are
+    shown, 10), `first_preview` (the row number to begin with, 1), `limit` (read at most so many rows), and the reading
+    options `encoding delimiter header split config revision skip_bad_rows`.
 
     Result: `source rows complete format title map confidence reason columns schemas notes encoding delimiter skipped
     labels previews findings worst template lengths summary`; the last three are None without a model. See `_document`.
@@ -71,16 +73,22 @@ def inspect_data(
 def _inspect(source: str, options: ReadOptions, request: Mapping[str, Any], emit: Emit | None) -> dict[str, Any]:
     dataset = load_dataset(
         source, str(request.get("format") or "auto"), dict(request.get("map") or {}), options=options,
-        limit=request.get("limit"), keep=KEPT_ROWS, progress=lambda rows: _say(emit, f"{rows} rows read"),
+        limit=request.get("limit"), keep=KEPT_ROWS, keep_bad=request.get("objective", "kto") == "kto",
+        progress=lambda rows: _say(emit, f"{rows} rows read"),
     )  # fmt: skip
     _say(emit, "rows compared with each other")
     findings = [*check_reading(dataset), *check_examples(dataset), *check_texts(dataset.examples)]
     if request.get("validation"):
         findings += _check_validation(dataset, str(request["validation"]), options)
     document = _document(dataset)
+    others = [(more, _load_more(more, dataset, options)) for more in parse_more(request.get("more") or [])]
+    for more, other in others:
+        document["notes"].append(
+            f"{more.source}: {count_rows(other.usable)} more, used {more.weight:g} times in a pass."
+        )
     if request.get("model") and dataset.examples:
         with Renderer.load(Path(str(request["model"])), str(request.get("template") or "model")) as renderer:
-            findings += _with_tokens(document, dataset, renderer, request, emit)
+            findings += _with_tokens(document, dataset, renderer, request, emit, others)
     else:
         document["previews"] = [bare_preview(example) for example in _shown(dataset.examples, request)]
     findings.sort(key=lambda finding: ("block", "warn", "note").index(finding.severity))
@@ -89,10 +97,18 @@ def _inspect(source: str, options: ReadOptions, request: Mapping[str, Any], emit
     return document
 
 
+def _load_more(more: MoreData, dataset: Dataset, options: ReadOptions) -> Dataset:
+    """One more source of the run, read as training reads it. Raises UserError when it cannot be read."""
+    plain = replace(options, config="", revision="")
+    return load_dataset(more.source, options=plain, keep=KEPT_ROWS, keep_bad=dataset.keep_bad)
+
+
 def _check_validation(dataset: Dataset, source: str, options: ReadOptions) -> list[Finding]:
     """What the validation file has in common with the data. Raises UserError when it is not in the same format."""
     columns = dict(dataset.detected.map)
-    held_out = load_dataset(source, dataset.format, columns, options=replace(options, split=""), keep=KEPT_ROWS)
+    held_out = load_dataset(
+        source, dataset.format, columns, options=replace(options, split=""), keep=KEPT_ROWS, keep_bad=dataset.keep_bad
+    )
     return check_leaks(dataset.examples, held_out.examples)
 
 
@@ -190,16 +206,23 @@ def _document(dataset: Dataset) -> dict[str, Any]:
 
 
 def _with_tokens(
-    document: dict[str, Any], dataset: Dataset, renderer: Renderer, request: Mapping[str, Any], emit: Emit | None
-) -> list[Finding]:
-    """Fill in what needs the model's tokenizer and template; return the findings."""
+    document: dict[str, Any], dataset: Dataset, renderer: Renderer, request: Mapping[str, Any], emit: Emit | None,
+    others: Sequence[tuple[MoreData, Dataset]] = (),
+) -> list[Finding]:  # fmt: skip
+    """Fill in what needs the model's tokenizer and template; return the findings. `others` only count for lengths."""
     examples, is_text = dataset.examples, dataset.format == "text"
     facts, refused = token_facts(renderer, examples, lambda rows: _say(emit, f"tokens of {rows} rows counted"))
-    lengths = measure_lengths(facts, dataset.usable if len(examples) < dataset.usable else 0, is_text)
+    if dataset.format == "preference":
+        facts = longer_of_pairs(renderer, facts)
+    counted, usable = list(facts), dataset.usable
+    for more, other in others:
+        counted += _weighted_facts(renderer, more, other)
+        usable += round(more.weight * other.usable)
+    lengths = measure_lengths(counted, usable if len(counted) < usable else 0, is_text)
     date = writes_date(renderer)
     document["template"] = {"kind": renderer.kind, "note": " ".join(filter(None, (renderer.note, date)))}
     document["lengths"] = lengths.as_dict()
-    document["summary"] = _summary(dataset, lengths).as_dict()
+    document["summary"] = _summary(dataset, lengths, usable).as_dict()
     limit, most = request.get("sequence_length") or None, int(request.get("context_length") or 0)
     shown = _shown(examples, request)
     # long texts are split into pieces, so nothing of them is cut
@@ -208,10 +231,18 @@ def _with_tokens(
     return [*check_refused(refused, len(examples)), *check_tokens(facts, lengths, limit, is_text, most)]
 
 
-def _summary(dataset: Dataset, lengths: Lengths) -> DataSummary:
+def _weighted_facts(renderer: Renderer, more: MoreData, other: Dataset) -> list[TokenFacts]:
+    """The tokens of the rows of one more source, each as often as its weight says."""
+    facts, _ = token_facts(renderer, other.examples)
+    if other.format == "preference":
+        facts = longer_of_pairs(renderer, facts)
+    return [facts[index] for index in weighted(range(len(facts)), more.weight, 0)]
+
+
+def _summary(dataset: Dataset, lengths: Lengths, usable: int) -> DataSummary:
     return DataSummary(
-        dataset.usable, lengths.trained_tokens, lengths.total_tokens, lengths.p50, lengths.p95, lengths.p99,
-        lengths.longest, dataset.format, suggested_held_out(dataset.usable),
+        usable, lengths.trained_tokens, lengths.total_tokens, lengths.p50, lengths.p95, lengths.p99,
+        lengths.longest, dataset.format, suggested_held_out(usable),
     )  # fmt: skip
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 from engine.data.counted import count_rows
 from engine.data.dataset import Dataset, Skipped, count_kinds, load_dataset
 from engine.data.examples import Example, RowProblem
+from engine.data.general_text import FORGETTING, general_text
+from engine.data.mixing import MoreData, all_weighted, parse_more
+from engine.data.preferences import refuse_contradictions, refuse_unfit, render_objective
 from engine.data.render import Rendered, Renderer, text_pieces, writes_date
 from engine.data.rows import ReadOptions, json_text
 from engine.data.split import split_rows
@@ -33,6 +36,7 @@ class PreparedData:
     renderer: Renderer
     format: str
     map: dict[str, str]
+    objective: str = "sft"
     train: list[Rendered] = field(default_factory=list)
     held_out: list[Rendered] = field(default_factory=list)
     train_examples: list[Example] = field(default_factory=list)
@@ -40,6 +44,7 @@ class PreparedData:
     skipped: list[Skipped] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     rows_read: int = 0
+    general: list[Rendered] = field(default_factory=list)
     truncated: int = 0
     answers_cut: int = 0
     fingerprint: str = ""
@@ -59,15 +64,27 @@ def load_examples(
     read, when no format fits, and when more than a twentieth of the rows has nothing to learn.
     """
     data = recipe.data
-    dataset = load_dataset(data.source, data.format, dict(data.map), options=options_of(recipe), progress=progress)
+    refuse_contradictions(recipe)
+    objective = recipe.method.objective
+    dataset = load_dataset(
+        data.source, data.format, dict(data.map), options=options_of(recipe), keep_bad=objective == "kto",
+        progress=progress,
+    )  # fmt: skip
+    refuse_unfit(objective, dataset.format, data.source)
     renderer = Renderer.load(model_directory, data.template, template_text=template_text)
-    prepared = PreparedData(renderer, dataset.format, dict(dataset.detected.map), rows_read=dataset.rows)
+    columns = dict(dataset.detected.map)
+    prepared = PreparedData(renderer, dataset.format, columns, objective=objective, rows_read=dataset.rows)
     try:
         _fill(prepared, dataset, recipe)
     except BaseException:
         renderer.close()
         raise
     return prepared
+
+
+def good_examples(prepared: PreparedData) -> list[Example]:
+    """Held-out rows whose answer is one to be written: without those that a kto file marks as bad."""
+    return [one for one in prepared.held_out_examples if not (prepared.format == "kto" and one.label == "false")]
 
 
 def options_of(recipe: Recipe) -> ReadOptions:
@@ -85,21 +102,61 @@ def options_of(recipe: Recipe) -> ReadOptions:
 def _fill(prepared: PreparedData, dataset: Dataset, recipe: Recipe) -> None:
     limit = recipe.training.sequence_length
     prepared.skipped = _listed(dataset)
-    pieces, examples = _render(prepared, dataset.examples, limit)
+    pieces, examples = _render(prepared, _wanted(dataset, recipe), limit)
     _refuse_when_little_is_left(prepared, dataset, recipe)
     prepared.notes = [*dataset.report.notes]
+    parts = [(1.0, range(len(examples)))]
+    for more in parse_more(recipe.data.more):
+        first = len(examples)
+        _add_more(prepared, recipe, more, pieces, examples)
+        parts.append((more.weight, range(first, len(examples))))
     if recipe.data.validation:
         train: list[int] = list(range(len(examples)))
         held_out: list[int] = []
         _fill_validation(prepared, recipe, {row_key(example) for example in examples})
     else:
-        train, held_out = split_examples(examples, recipe.evaluation.held_out_rows, recipe.training.seed)
+        train, held_out = split_examples(examples, _wanted_held_out(recipe, len(examples)), recipe.training.seed)
         prepared.held_out_examples = [examples[index] for index in held_out]
         prepared.held_out = [piece for index in held_out for piece in pieces[index]]
+    if recipe.data.more:
+        train = all_weighted(train, parts, recipe.training.seed)
     prepared.train_examples = [examples[index] for index in train]
     prepared.train = [piece for index in train for piece in pieces[index]]
     prepared.fingerprint = fingerprint(prepared.train, prepared.held_out)
+    prepared.general = general_text(prepared.renderer, recipe)
     prepared.notes += _notes(prepared)
+    if prepared.format == "text" and not prepared.general:
+        prepared.notes.append(FORGETTING)
+
+
+def _wanted(dataset: Dataset, recipe: Recipe) -> Sequence[Example]:
+    """The rows that `data.max_rows` leaves."""
+    return dataset.examples[: recipe.data.max_rows or None]
+
+
+def _wanted_held_out(recipe: Recipe, rows: int) -> int:
+    """Rows to hold out: their number, or at least one where it is a share."""
+    part = recipe.evaluation
+    return part.held_out_rows or (max(1, round(part.held_out_share * rows)) if part.held_out_share else 0)
+
+
+def _add_more(
+    prepared: PreparedData, recipe: Recipe, more: MoreData, pieces: list[list[Rendered]], examples: list[Example]
+) -> None:
+    """Append the rows of one more source. Raises UserError when it cannot be read or serves another objective."""
+    options = replace(options_of(recipe), split=recipe.data.split, config="", revision="")
+    dataset = load_dataset(more.source, options=options, keep_bad=prepared.objective == "kto")
+    refuse_unfit(prepared.objective, dataset.format, more.source)
+    skipped, prepared.skipped = prepared.skipped, _listed(dataset)
+    wanted = _wanted(dataset, recipe)
+    found, kept = _render(prepared, wanted, recipe.training.sequence_length, dataset.format)
+    _refuse_when_little_is_left(prepared, dataset, recipe)
+    prepared.skipped = [*skipped, *prepared.skipped]
+    prepared.rows_read += dataset.rows
+    prepared.notes += dataset.report.notes
+    prepared.notes.append(f"{count_rows(len(kept))} of {more.source} are added, used {more.weight:g} times in a pass.")
+    pieces += found
+    examples += kept
 
 
 def _listed(dataset: Dataset) -> list[Skipped]:
@@ -110,7 +167,8 @@ def _fill_validation(prepared: PreparedData, recipe: Recipe, trained: set[str]) 
     """Rows of the validation file, at most `evaluation.held_out_rows` of them when that is set."""
     data = recipe.data
     options = replace(options_of(recipe), split="")
-    dataset = load_dataset(data.validation, prepared.format, prepared.map, options=options)
+    keep_bad = prepared.objective == "kto"
+    dataset = load_dataset(data.validation, prepared.format, prepared.map, options=options, keep_bad=keep_bad)
     prepared.skipped += _listed(dataset)
     prepared.notes += dataset.report.notes
     wanted = recipe.evaluation.held_out_rows or len(dataset.examples)
@@ -128,14 +186,15 @@ def _fill_validation(prepared: PreparedData, recipe: Recipe, trained: set[str]) 
 
 
 def _render(
-    prepared: PreparedData, examples: Sequence[Example], limit: int
+    prepared: PreparedData, examples: Sequence[Example], limit: int, format_name: str = ""
 ) -> tuple[list[list[Rendered]], list[Example]]:
     """Rendered pieces of every row that has something to learn, and the rows they came from."""
     pieces: list[list[Rendered]] = []
     kept: list[Example] = []
-    whole_texts = prepared.format == "text"
+    whole_texts = (format_name or prepared.format) == "text"
+    shown = None if whole_texts else limit
     for example, result in zip(
-        examples, prepared.renderer.render_many(examples, None if whole_texts else limit), strict=True
+        examples, render_objective(prepared.renderer, examples, shown, prepared.objective), strict=True
     ):
         if isinstance(result, RowProblem):
             prepared.skipped.append(Skipped(example.where, result.kind, str(result)))
@@ -188,10 +247,18 @@ def fingerprint(train: Iterable[Rendered], held_out: Iterable[Rendered]) -> str:
     for name, rows in ((b"train", train), (b"held out", held_out)):
         digest.update(name)
         for row in rows:
-            for numbers in (row.input_ids, row.labels):
-                digest.update(len(numbers).to_bytes(4, "little"))
-                digest.update(array("q", numbers).tobytes())
+            _add_row(digest, row)
     return digest.hexdigest()
+
+
+def _add_row(digest: hashlib._Hash, row: Rendered) -> None:
+    for numbers in (row.input_ids, row.labels):
+        digest.update(len(numbers).to_bytes(4, "little"))
+        digest.update(array("q", numbers).tobytes())
+    if row.rejected is not None:
+        _add_row(digest, row.rejected)
+    if not row.good:
+        digest.update(b"bad")
 
 
 def _notes(prepared: PreparedData) -> list[str]:

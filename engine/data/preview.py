@@ -15,12 +15,14 @@ _TAIL = 2000
 
 
 def bare_preview(example: Example) -> dict[str, Any]:
-    """A row without a model: `row where turns`."""
+    """A row without a model: `row where turns`, and of a pair the text of the `rejected` answer."""
     turns = [
         {"role": turn.role, "content": shortened(turn.content), "trained": turn.role in {"assistant", "text"}}
         for turn in example.turns
     ]
-    return {"row": example.row, "where": example.where, "turns": turns}
+    rejected = "\n".join(turn.content for turn in example.rejected if turn.content)
+    more = {"rejected": shortened(rejected)} if rejected else {}
+    return {"row": example.row, "where": example.where, "turns": turns, **more}
 
 
 def preview(example: Example, result: Rendered | RowProblem) -> dict[str, Any]:

@@ -20,7 +20,8 @@ class Rendered:
     context. `spans` cover the whole text as (first character, character behind, kind). `tokens_whole` is the length
     before the cut. `truncated` says that something was cut, `answer_truncated` that it was (also) trained tokens.
     `merged_start` says that the first characters of an answer share a token with the text before it, and are therefore
-    not learned.
+    not learned. `rejected` is the same question with the worse answer, where pairs are learned from; `good` is false
+    for an answer that the data marks as bad and that is learned from as such.
     """
 
     text: str
@@ -32,6 +33,8 @@ class Rendered:
     tokens_whole: int = 0
     merged_start: bool = False
     row: int = 0
+    rejected: Rendered | None = None
+    good: bool = True
 
     @property
     def trained_tokens(self) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.data.examples import Example, RowProblem
+from engine.data.preferences import rejected_example
 from engine.data.render import IGNORED, Rendered, Renderer
 
 _AT_ONCE = 512
@@ -48,6 +49,25 @@ def token_facts(
         if progress:
             progress(start + len(some))
     return facts, refused
+
+
+def longer_of_pairs(renderer: Renderer, facts: Sequence[TokenFacts]) -> list[TokenFacts]:
+    """The facts of pairs, from those of their chosen answers: the longer answer counts, and both are learned from."""
+    found: list[TokenFacts] = []
+    for start in range(0, len(facts), _AT_ONCE):
+        some = facts[start : start + _AT_ONCE]
+        others = renderer.render_many([rejected_example(row.example) for row in some])
+        for row, other in zip(some, others, strict=True):
+            rejected = row if isinstance(other, RowProblem) else _facts(row.example, other, renderer)
+            found.append(_longer(row, rejected))
+    return found
+
+
+def _longer(chosen: TokenFacts, rejected: TokenFacts) -> TokenFacts:
+    return replace(
+        chosen, tokens=max(chosen.tokens, rejected.tokens), end=max(chosen.end, rejected.end),
+        trained=chosen.trained + rejected.trained,
+    )  # fmt: skip
 
 
 def _facts(example: Example, rendered: Rendered, renderer: Renderer) -> TokenFacts:

@@ -57,6 +57,29 @@ def adapter_shapes(spec: ModelSpec, target_modules: Sequence[str] = (ALL_LINEAR,
         yield AdapterShape(hidden, spec.experts, blocks)
 
 
+def chosen_layers(text: str, count: int) -> list[int]:
+    """The numbers of the layers in a text such as "0-7,12", ascending; none for an empty one, which means all.
+
+    UserError when it is not such a text, or names a layer that a model of `count` layers does not have.
+    """
+    numbers: set[int] = set()
+    for part in filter(None, text.replace(" ", "").split(",")):
+        first, dash, last = part.partition("-")
+        if not (first.isdecimal() and (last.isdecimal() or not dash)):
+            raise UserError(f"{part!r} is no layer.", "method.layers", "Write numbers and ranges, such as 0-7,12.")
+        numbers.update(range(int(first), int(last or first) + 1))
+    if numbers and max(numbers) >= count:
+        what = f"The model has the layers 0 to {count - 1}, and {max(numbers)} is named."
+        raise UserError(what, "method.layers", f"Use numbers up to {count - 1}.")
+    return sorted(numbers)
+
+
+def layer_share(spec: ModelSpec, layers: str) -> float:
+    """Which share of the layers gets an adapter. UserError as `chosen_layers`."""
+    chosen = chosen_layers(layers, spec.layers)
+    return len(chosen) / spec.layers if chosen else 1.0
+
+
 def adapter_parameters(spec: ModelSpec, rank: int, target_modules: Sequence[str] = (ALL_LINEAR,)) -> int:
     """Parameters of a LoRA adapter."""
     shapes = adapter_shapes(spec, target_modules)

@@ -8,6 +8,7 @@ from engine.machine.gpus import Gpu
 from engine.models.spec import ModelSpec
 from engine.plan.adapters import adapter_parameters
 from engine.plan.memory import Device, TrainingShape
+from engine.plan.preference import passes, work_factor
 from engine.plan.weights import (
     NF4_BYTES,
     adapter_bytes,
@@ -142,9 +143,14 @@ def seconds_estimate(
     device = "cpu" if gpu is None else "cuda"
     micro_batches = work.rows * work.epochs / shape.micro_batch_size
     tokens = work.rows * work.epochs * min(work.mean_tokens, shape.sequence_length)
-    arithmetic = tokens * training_flops_per_token(spec, shape) / flops_per_second(gpu, cpu_count, shape.method)
+    arithmetic = (
+        work_factor(shape)
+        * tokens
+        * training_flops_per_token(spec, shape)
+        / flops_per_second(gpu, cpu_count, shape.method)
+    )
     layer = LAYER_OVERHEAD_SECONDS[device][shape.method] * (1.3 if shape.gradient_checkpointing else 1.0)
-    overhead = micro_batches * (STEP_OVERHEAD_SECONDS[device] + layer * spec.layers)
+    overhead = micro_batches * (STEP_OVERHEAD_SECONDS[device] + passes(shape) * layer * spec.layers)
     if device == "cpu":
         spent = arithmetic + overhead
     else:

@@ -36,7 +36,7 @@ def _what_would_fit(here: Situation, best: Candidate, fitting_length: int) -> st
             f"{'a GPU with ' if here.device == 'cuda' else ''}{card} GB{'' if here.device == 'cuda' else ' of RAM'}"
         )
     else:
-        offers.append("several GPUs, which this version does not train on")
+        offers.append("more such GPUs")
     return f"It would fit with {' or '.join(offers)}."
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from engine.models.spec import ModelSpec
-from engine.plan import formulas, table
+from engine.plan import extras, formulas, preference, table
 from engine.plan.adapters import target_group
 from engine.plan.weights import adapter_bytes, gradient_bytes, optimizer_bytes, step_temporary_bytes, weight_bytes
 
@@ -39,6 +39,12 @@ class TrainingShape:
     accumulation: int = 1
     target_modules: tuple[str, ...] = ("all-linear",)
     chunked_loss: bool = True
+    objective: str = "sft"
+    reference: str = "beside"
+    direct_loss: bool = True
+    layers: str = ""
+    dora: bool = False
+    train_embeddings: bool = False
 
     @property
     def tokens(self) -> int:
@@ -70,7 +76,18 @@ class Memory:
 def estimate_memory(
     spec: ModelSpec, shape: TrainingShape, device: Device = "cuda", context_bytes: int = CONTEXT_BYTES
 ) -> Memory:
-    """The peak of one training step. UserError when `target_modules` names layers that the model does not have."""
+    """The peak of one training step. UserError when `target_modules` names layers that the model does not have.
+
+    Of an objective that compares answers it is an upper bound, see `engine.plan.preference`, and so with experts'
+    settings, see `engine.plan.extras`.
+    """
+    if extras.has_extras(shape):
+        plain = estimate_memory(spec, extras.without_extras(shape), device, context_bytes)
+        return extras.with_extras(plain, spec, shape, device)
+    if shape.objective != "sft":
+        return preference.with_reference(
+            estimate_memory(spec, preference.as_plain_step(shape), device, context_bytes), spec, shape, device
+        )
     gradients = gradient_bytes(spec, shape)
     static: dict[str, float] = {
         "weights": weight_bytes(spec, shape),
@@ -80,7 +97,7 @@ def estimate_memory(
     }
     compiled = _compiled_moments(spec, shape, device, gradients)
     moments, exact = compiled if compiled is not None else (list(formulas.moments(spec, shape, device)), False)
-    if shape.chunked_loss and formulas.takes_direct_loss(spec.vocab_size, device):
+    if shape.chunked_loss and shape.direct_loss and formulas.takes_direct_loss(spec.vocab_size, device):
         moments, exact = _with_direct_loss(moments, formulas.direct_loss_bytes(spec, shape)), False
     moments.append(("step", {"gradients": gradients, "workspace": step_temporary_bytes(spec, shape)}))
     moment, extra = max(moments, key=lambda pair: sum(pair[1].values()))

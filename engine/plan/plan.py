@@ -49,7 +49,12 @@ class MethodPlan:
         return self.memory.total_bytes + self.process_bytes
 
     def with_memory(self, memory: Memory) -> MethodPlan:
-        """The same plan with its memory simulated or measured, judged anew against what is free."""
+        """The same plan with its memory simulated or measured, judged anew against what is free.
+
+        A model that is divided among GPUs is neither simulated nor judged by what the whole of it needs.
+        """
+        if self.divided:
+            return self
         fit = judge(memory.total_bytes + self.process_bytes, self.free_bytes)
         fits = self.available and fit.verdict == "fits"
         words = {"simulation": "Simulated", "rehearsal": "Measured"}.get(memory.kind, "Estimated")
@@ -66,6 +71,12 @@ class MethodPlan:
             shortfall_bytes=fit.shortfall_bytes,
             reason=reason if self.available else self.reason,
         )
+
+    @property
+    def divided(self) -> bool:
+        """Whether several GPUs hold a part of the model each."""
+        sharding = self.answers.get("training.sharding")
+        return sharding is not None and sharding.value != "none"
 
     def _host_bytes(self, memory: Memory) -> int:
         """On a CPU the step's own need is part of the process's RAM, unless loading needs more than the step."""

@@ -20,9 +20,11 @@ from engine.plan.adapters import adapter_parameters
 from engine.plan.budget import Work, disk_bytes, host_memory_bytes
 from engine.plan.explain import fit_reason, recommendation_reason, shortage_warnings, slow_note
 from engine.plan.goals import DEFAULT_GOAL, GOALS
+from engine.plan.objective import expert_answers, objective_answers
 from engine.plan.plan import MethodPlan, Plan
 from engine.plan.search import Candidate, Situation, longest_that_fits, search, starting_shape
 from engine.plan.settings import DataFacts, recommended
+from engine.plan.sharing import with_devices
 from engine.recipe import Answer
 from engine.recipe_keys import METHODS, find_key
 
@@ -51,7 +53,7 @@ def recommend(
     if wanted is not None and wanted not in METHODS:
         raise UserError(f'There is no method "{wanted}".', "--method", f"Use one of: {', '.join(METHODS)}.")
     here = Situation(machine, model, data, goal, given)
-    plans = tuple(plan_method(here, name, wanted) for name in METHODS)
+    plans = tuple(with_devices(here, plan_method(here, name, wanted)) for name in METHODS)
     chosen = wanted or choose(here, plans)
     reason = recommendation_reason(here, plans, chosen, wanted is not None)
     return Plan(chosen, reason, plans, machine, model.spec, slow_note(here, plans, chosen))
@@ -86,7 +88,8 @@ def plan_method(here: Situation, method: str, wanted: str | None) -> MethodPlan:
     unavailable = why_unavailable(here.spec, here, method)
     base, answers = starting_shape(here, method)
     held_out = here.pick("evaluation.held_out_rows", settings.held_out_rows(here.data))
-    epochs = here.pick("training.epochs", settings.epochs(here.data))
+    objective = here.objective
+    epochs = here.pick("training.epochs", settings.epochs(here.data, str(objective.value)))
     work = here.work(float(str(epochs.value)), int(str(held_out.value)))
     effective, why_effective = _effective_batch(here, method)
     best = search(here, method, base, effective, work)
@@ -97,6 +100,7 @@ def plan_method(here: Situation, method: str, wanted: str | None) -> MethodPlan:
     steps = total_steps(here, best, work.rows, work.epochs)
     answers |= _found_answers(here, best, why_effective) | _fixed_answers(here, method, best, steps, wanted)
     answers |= {"evaluation.held_out_rows": held_out, "training.epochs": epochs}
+    answers |= objective_answers(here, method, best) | expert_answers(here)
     fits = best.fit.verdict == "fits" and not unavailable
     fitting_length = 0 if best.fit.verdict == "fits" else longest_that_fits(here, best, work)
     host = host_memory_bytes(here.spec, best.shape, here.device, best.memory.total_bytes)
@@ -222,6 +226,7 @@ def _optimizer_reason(optimizer: str, method: str) -> str:
 def _fixed_answers(here: Situation, method: str, best: Candidate, steps: int, wanted: str | None) -> dict[str, Answer]:
     """The answers that follow from size, data and method."""
     rank = best.shape.rank
+    raw_text = settings.is_raw_text(here.data)
     clip = 0.3 if best.shape.precision == "fp16" else 1.0
     why_clip = "fp16 needs a calmer clip." if clip < 1 else "The usual limit against a single bad batch."
     name = (
@@ -231,10 +236,10 @@ def _fixed_answers(here: Situation, method: str, best: Candidate, steps: int, wa
         "method.name": name,
         "method.alpha": recommended(2 * rank, f"Twice the rank of {rank}, as usual."),
         "method.dropout": recommended(0.0, "Dropout in adapters has shown no clear gain and costs time."),
-        "training.learning_rate": settings.learning_rate(here.spec, method),
+        "training.learning_rate": settings.learning_rate(here.spec, method, best.shape.objective, raw_text),
         "training.max_steps": recommended(0, "The epochs decide how long it runs."),
-        "training.scheduler": settings.scheduler(steps),
-        "training.warmup_ratio": recommended(0.05, "The first twentieth of the steps rises to the full rate."),
+        "training.scheduler": settings.scheduler(steps, raw_text),
+        "training.warmup_ratio": settings.warmup(raw_text),
         "training.weight_decay": recommended(0.01, "A light pull towards zero, as in most published runs."),
         "training.max_grad_norm": recommended(clip, why_clip),
         "training.packing": settings.packing(here.data, best.shape.sequence_length),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from statistics import NormalDist
 
 from engine.machine.detect import Gpu, Machine
@@ -15,9 +16,10 @@ from engine.plan import settings
 from engine.plan.budget import PYTHON_BYTES, Work, seconds_estimate
 from engine.plan.fit import Fit, judge
 from engine.plan.memory import CONTEXT_BYTES, Device, Memory, TrainingShape, estimate_memory
+from engine.plan.objective import recommended_objective
 from engine.plan.settings import DataFacts, recommended
 from engine.recipe import Answer
-from engine.recipe_keys import find_key
+from engine.recipe_keys import REFERENCES, find_key
 
 OLD_CONTEXT_BYTES = 150 << 20  # before Ampere: 141 MiB measured on a T4
 ASSUMED_ROWS, ASSUMED_MEAN_TOKENS = 1000, 256  # for a time without data; the reason says so
@@ -71,6 +73,11 @@ class Situation:
         """True when the person decided this key."""
         return key in self.overrides
 
+    @property
+    def objective(self) -> Answer:
+        """What is learned from a row: the person's word, else what suits the format of the data."""
+        return self.pick("method.objective", recommended_objective(self.data))
+
     def work(self, epochs: float, held_out: int) -> Work:
         """How much there is to train on, by assumption when no data was measured."""
         if self.data is None or self.data.rows == 0:
@@ -105,8 +112,8 @@ class Candidate:
 def search(here: Situation, method: str, base: TrainingShape, effective: int, work: Work) -> Candidate:
     """The fastest candidate that fits; when none fits, the smallest. Exact optimizers are preferred to 8-bit ones."""
     smallest: Candidate | None = None
-    for optimizer in _optimizers(here, method, base):
-        shapes = _shapes(here, replace(base, optimizer=optimizer), effective)
+    for optimizer, reference in product(_optimizers(here, method, base), _references(here, base)):
+        shapes = _shapes(here, replace(base, optimizer=optimizer, reference=reference), effective)
         candidates = [_candidate(here, shape, work) for shape in shapes]
         fitting = [candidate for candidate in candidates if candidate.fit.verdict == "fits"]
         if fitting:
@@ -137,6 +144,12 @@ def _optimizers(here: Situation, method: str, base: TrainingShape) -> tuple[str,
     return FULL_OPTIMIZERS
 
 
+def _references(here: Situation, base: TrainingShape) -> tuple[str, ...]:
+    """Beside the trained model, and of a full fine-tune also computed beforehand, which holds no second copy."""
+    twice = base.method == "full" and base.objective in ("dpo", "kto") and not here.is_set("method.reference")
+    return REFERENCES if twice else (base.reference,)
+
+
 def _shapes(here: Situation, base: TrainingShape, effective: int) -> list[TrainingShape]:
     """Micro-batches that divide the effective batch, each without and with checkpointing, unless the person decided."""
     if here.is_set("training.micro_batch_size"):
@@ -144,7 +157,8 @@ def _shapes(here: Situation, base: TrainingShape, effective: int) -> list[Traini
     elif here.is_set("training.gradient_accumulation_steps"):
         sizes = [max(1, effective // base.accumulation)]
     else:
-        sizes = [size for size in range(1, effective + 1) if effective % size == 0]
+        least = 2 if base.objective == "kto" else 1  # KTO compares answers within a micro-batch
+        sizes = [size for size in range(1, effective + 1) if effective % size == 0 and size >= least] or [least]
     modes = [base.gradient_checkpointing] if here.is_set("training.gradient_checkpointing") else [False, True]
     found = []
     for size in sizes:
@@ -226,6 +240,11 @@ def starting_shape(here: Situation, method: str) -> tuple[TrainingShape, dict[st
         precision=str(value["training.precision"]),
         accumulation=accumulation,
         target_modules=tuple(targets),
+        objective=str(here.objective.value),
+        reference=str(here.pick("method.reference", recommended("beside", "")).value),
+        layers=str(here.pick("method.layers", recommended("", "")).value),
+        dora=bool(here.pick("method.dora", recommended(False, "")).value),
+        train_embeddings=bool(here.pick("method.train_embeddings", recommended(False, "")).value),
     )
     return shape, answers
 

@@ -24,6 +24,12 @@ ADAPTER_RATE, ADAPTER_RATE_OVER_30B, FULL_RATE, FULL_RATE_FROM_7B = 2e-4, 1e-4, 
 # held-out loss of a model of 260 thousand parameters after 90 LoRA steps: 2.78 at 1e-3, 2.77 at 3e-3, 4.51 at 1e-2
 LARGEST_ADAPTER_RATE, LARGEST_FULL_RATE = 3e-3, 3e-3
 DEFAULT_LENGTH, SHORTEST_LENGTH = 1024, 128
+TEXT_RATES = {"full": 0.5, "adapter": 0.25}
+"""Of the rate for answers: 5e-5 for adapters is Unsloth's guide for continued pre-training; half for a full fine-tune,
+since re-warming to a lower peak forgets less (Ibrahim and others 2024; cosine and a longer warm-up are theirs too)."""
+OBJECTIVE_RATES = {"dpo": 1 / 40, "kto": 1 / 40, "orpo": 0.4}
+"""Of the rate for writing answers. TRL's own scripts: DPO 5e-7 and, with LoRA, 5e-6, where SFT has 2e-5 and 2e-4; the
+ORPO paper 8e-6 for a full fine-tune."""
 
 
 class DataFacts(Protocol):
@@ -92,10 +98,23 @@ def rank(spec: ModelSpec, data: DataFacts | None) -> Answer:
     return recommended(value, why)
 
 
-def learning_rate(spec: ModelSpec, method: str) -> Answer:
+def learning_rate(spec: ModelSpec, method: str, objective: str = "sft", raw_text: bool = False) -> Answer:
+    """The rate of supervised fine-tuning, or its fraction where answers are compared or raw text is read."""
+    plain = _supervised_rate(spec, method)
+    if raw_text and objective == "sft":
+        part = TEXT_RATES["full" if method == "full" else "adapter"]
+        why = f"Raw text is read with {part:g} of the rate for answers, so that less of what was known is lost."
+        return recommended(_two_digits(float(str(plain.value)) * part), why)
+    share = OBJECTIVE_RATES.get(objective)
+    if share is None:
+        return plain
+    rate = _two_digits(float(str(plain.value)) * share)
+    return recommended(rate, f"Comparing answers takes small steps: {share:g} of the rate for writing them.")
+
+
+def _supervised_rate(spec: ModelSpec, method: str) -> Answer:
     """One curve of the model's size: the published values from 600M parameters on, rising below, where steps must be
-    larger
-    because narrow layers change less per step."""
+    larger because narrow layers change less per step."""
     size = spec.parameters
     if method == "full":
         rate = FULL_RATE_FROM_7B if size >= 6.5e9 else FULL_RATE
@@ -112,8 +131,27 @@ def learning_rate(spec: ModelSpec, method: str) -> Answer:
     return recommended(_two_digits(rate), f"The usual rate for {kind} of a model of {count_text(size)} parameters.")
 
 
-def epochs(data: DataFacts | None) -> Answer:
-    """Fewer passes over more rows: four under 500, three under 2000, two under 20000, one above."""
+def is_raw_text(data: DataFacts | None) -> bool:
+    """Whether rows are plain text: continued pre-training, with a rate and a schedule of its own."""
+    return data is not None and getattr(data, "format", "") == "text"
+
+
+def epochs(data: DataFacts | None, objective: str = "sft") -> Answer:
+    """Fewer passes over more rows: four under 500, three under 2000, two under 20000, one above; one less where answers
+    are compared."""
+    if data is not None and is_raw_text(data):
+        passes = next((value for limit, value in ((1e6, 3.0), (1e7, 2.0)) if data.trained_tokens < limit), 1.0)
+        return recommended(
+            passes, f"{count_text(data.trained_tokens)} tokens of raw text; more passes would be recited."
+        )
+    found = _passes(data)
+    if objective == "sft" or data is None or float(str(found.value)) <= 1:
+        return found
+    fewer = float(str(found.value)) - 1
+    return recommended(fewer, f"With {data.rows} rows; which answer is better is learned by heart sooner than answers.")
+
+
+def _passes(data: DataFacts | None) -> Answer:
     if data is None:
         return recommended(3.0, "Usual for up to 2000 rows; more rows need fewer passes.")
     for limit, value in ((500, 4.0), (2_000, 3.0), (20_000, 2.0)):
@@ -148,8 +186,17 @@ def held_out_rows(data: DataFacts | None) -> Answer:
     )
 
 
-def scheduler(total_steps: int) -> Answer:
+def warmup(raw_text: bool) -> Answer:
+    """A twentieth of the steps, a tenth for raw text."""
+    if raw_text:
+        return recommended(0.1, "A trained model is warmed up again gently: the first tenth of the steps.")
+    return recommended(0.05, "The first twentieth of the steps rises to the full rate.")
+
+
+def scheduler(total_steps: int, raw_text: bool = False) -> Answer:
     """Cosine, or a straight line for runs under 100 steps."""
+    if raw_text:
+        return recommended("cosine", "Rising again and falling along a cosine suits continued pre-training.")
     if 0 < total_steps < 100:
         return recommended("linear", f"A straight fall suits a short run of {total_steps} steps.")
     return recommended("cosine", "A cosine fall is what most published runs use.")

@@ -1,36 +1,32 @@
 """What one step would need on each of several GPUs: by formula, from the parts of the plan for one.
 
 Less certain than the plan for one GPU, which is simulated: nothing here was held against a measurement, and buffers of
-NCCL and DeepSpeed differ between machines. So a tenth is added before a need counts as fitting.
-Sources: PyTorch's notes on DDP (gradient buckets are a second copy of the gradients) and FSDP2 (`fully_shard` a block
-at a time, the next block gathered ahead, the root's parameters kept gathered); the ZeRO paper and DeepSpeed's defaults
-as transformers sets them ("auto").
+NCCL differ between machines. So a tenth is added before a need counts as fitting.
+Sources: this program's own sum of gradients (data parallel), PyTorch's notes on FSDP2 (`fully_shard` a block
+at a time, the next block gathered ahead, the root's parameters kept gathered).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.machine.gpus import Gpu
 from engine.models.spec import ModelSpec
 from engine.plan.fit import Verdict, judge
-from engine.plan.weights import adapter_bytes, gradient_bytes, optimizer_bytes, trainable_parameters, weight_bytes
+from engine.plan.weights import adapter_bytes, gradient_bytes, optimizer_bytes, weight_bytes
 
 if TYPE_CHECKING:
     from engine.plan.plan import MethodPlan
 
 MIB = 1 << 20
+BUCKET_BYTES = 32 * MIB  # gradients travel in pieces of this size (`engine.train.gradients`)
 NCCL_BYTES = 400 * MIB  # its channels and kernels; 200-500 MiB a process are commonly seen
 UNCERTAINTY = 1.1
-MASTER_WIDTH = 12  # DeepSpeed under bf16: an fp32 copy of each trained weight and two fp32 moments
-LIVE_PARAMETERS = 1_000_000_000  # stage3_max_live_parameters
 SENTENCES = {
     "ddp": "Data parallel: every GPU holds the whole model and learns other rows.",
     "fsdp2": "Sharded (FSDP2): weights, gradients and optimizer are divided; one block at a time is gathered.",
-    "zero2": "DeepSpeed ZeRO-2: gradients and optimizer are divided, weights are not.",
-    "zero3": "DeepSpeed ZeRO-3: weights, gradients and optimizer are divided.",
 }
 
 
@@ -54,7 +50,9 @@ def sharings(plan: MethodPlan, spec: ModelSpec, gpus: Sequence[Gpu]) -> list[Sha
     if len(gpus) < 2 or plan.shape is None or not plan.available:
         return []
     free, count = min(gpu.free_bytes for gpu in gpus), len(gpus)
-    ways = ("ddp",) if plan.name == "qlora" else ("ddp", "fsdp2", "zero2", "zero3")
+    if plan.estimate is not None and plan.divided:
+        plan = replace(plan, memory=plan.estimate)  # of the whole model
+    ways = ("ddp", "fsdp2") if plan.name == "full" else ("ddp",)
     found = []
     for way in ways:
         need = device_bytes(plan, spec, way, count)
@@ -78,16 +76,10 @@ def device_bytes(plan: MethodPlan, spec: ModelSpec, way: str, count: int) -> int
     at_peak = plan.memory.parts.get("gradients", 0)
     held = weights + adapters + optimizer + at_peak
     if way == "ddp":
-        return int(plan.need_bytes + NCCL_BYTES + gradients)  # the buckets
+        return int(plan.need_bytes + NCCL_BYTES + BUCKET_BYTES)
     rest = plan.need_bytes + NCCL_BYTES - held
-    if way == "fsdp2":
-        block = _block_bytes(spec, weights)
-        return int(rest + held / count + 2 * block + _block_gradients(spec, gradients) + _root_bytes(spec, weights))
-    master = MASTER_WIDTH * trainable_parameters(spec, shape) if plan.name == "full" else optimizer
-    if way == "zero2":
-        return int(rest + weights + adapters + (master + gradients) / count + _block_gradients(spec, gradients))
-    live = min(weights, 2 * LIVE_PARAMETERS)
-    return int(rest + (weights + adapters + master + gradients) / count + live + _block_gradients(spec, gradients))
+    block = _block_bytes(spec, weights)
+    return int(rest + held / count + 2 * block + _block_gradients(spec, gradients) + _root_bytes(spec, weights))
 
 
 def _block_bytes(spec: ModelSpec, weights: float) -> float:

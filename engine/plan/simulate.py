@@ -16,7 +16,9 @@ from engine.errors import UserError
 from engine.models.find import find_model
 from engine.models.spec import ModelSpec, spec_from_config
 from engine.models.tokenizer_files import read_json
+from engine.plan.extras import has_extras, with_extras, without_extras
 from engine.plan.memory import CONTEXT_BYTES, Memory, TrainingShape, memory_dict, needs_mask
+from engine.plan.preference import as_plain_step, with_reference
 
 if TYPE_CHECKING:
     from engine.plan.simulator.request import Simulated, Simulation
@@ -34,6 +36,11 @@ SETTINGS: dict[str, str] = {
     "training.precision": "precision",
     "training.gradient_accumulation_steps": "accumulation",
 }
+LATER_SETTINGS: dict[str, str] = {
+    "method.objective": "objective", "method.reference": "reference", "method.layers": "layers", "method.dora": "dora",
+    "method.train_embeddings": "train_embeddings",
+}  # fmt: skip
+"""Those that a plan of an older version does not name; they have usual values."""
 """Recipe key -> field of TrainingShape."""
 
 
@@ -46,12 +53,19 @@ def simulate_job(request: dict[str, Any], emit: Emit, requests: Iterator[dict[st
     config, where = _config(request)
     spec = spec_from_config(config, where)
     shape = shape_of(request.get("settings") or {})
-    simulation = _request(config, spec, shape, request)
+    plain = without_extras(shape) if has_extras(shape) else shape
+    plain = as_plain_step(plain) if shape.objective != "sft" else plain
+    simulation = _request(config, spec, plain, request)
     emit({"progress": {"phase": "loading torch", "detail": "torch, transformers, peft and trl"}})
     found = run(simulation, lambda phase: emit({"progress": {"phase": "simulating", "detail": phase}}))
     context = 0 if simulation.device == "cpu" else int(request.get("context_bytes", CONTEXT_BYTES))
+    memory = simulated_memory(found, context)
+    if shape.objective != "sft":  # simulated as the supervised step that is at least as large
+        memory = with_reference(memory, spec, shape, simulation.device)
+    if has_extras(shape):
+        memory = with_extras(memory, spec, shape, simulation.device)
     return {
-        "memory": memory_dict(simulated_memory(found, context)),
+        "memory": memory_dict(memory),
         "model": {"parameters": found.parameters, "trainable_parameters": found.trainable_parameters},
         "allocator_reserved_bytes": found.reserved_bytes,
         "load_peak_bytes": found.load_peak_bytes,
@@ -65,7 +79,8 @@ def shape_of(settings: Mapping[str, Any]) -> TrainingShape:
     missing = [key for key in SETTINGS if key not in settings]
     if missing:
         raise UserError(f"The simulation needs {', '.join(missing)}.", "settings", "Send the settings of a plan.")
-    fields = {field: settings[key] for key, field in SETTINGS.items()}
+    known = SETTINGS | {key: field for key, field in LATER_SETTINGS.items() if key in settings}
+    fields = {field: settings[key] for key, field in known.items()}
     return TrainingShape(**fields | {"target_modules": tuple(fields["target_modules"])})
 
 

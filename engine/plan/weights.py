@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from engine.models.spec import ModelSpec
-from engine.plan.adapters import adapter_parameters, adapter_shapes
+from engine.plan.adapters import adapter_parameters, adapter_shapes, layer_share
 
 if TYPE_CHECKING:
     from engine.plan.memory import Device, TrainingShape
@@ -40,7 +40,22 @@ def trainable_parameters(spec: ModelSpec, shape: TrainingShape) -> int:
     """Parameters that get a gradient."""
     if shape.method == "full":
         return spec.parameters
-    return adapter_parameters(spec, shape.rank, shape.target_modules)
+    return adapter_size(spec, shape)
+
+
+def adapter_size(spec: ModelSpec, shape: TrainingShape) -> int:
+    """Parameters of the adapter with all that goes with it: on some layers only, DoRA's lengths, trained embeddings."""
+    pairs = adapter_parameters(spec, shape.rank, shape.target_modules)
+    lengths = sum(pair.ranks * pair.outputs * pair.count for pair in adapter_shapes(spec, shape.target_modules))
+    whole = pairs + (lengths if shape.dora else 0)
+    return round(whole * layer_share(spec, shape.layers)) + embedding_parameters(spec, shape)
+
+
+def embedding_parameters(spec: ModelSpec, shape: TrainingShape) -> int:
+    """Embeddings and output head where they are trained whole beside an adapter; shared ones count once."""
+    if not shape.train_embeddings or shape.method == "full":
+        return 0
+    return spec.vocab_size * spec.hidden_size * (1 if spec.tied_embeddings else 2)
 
 
 def trainable_width(shape: TrainingShape) -> int:
@@ -51,9 +66,15 @@ def trainable_width(shape: TrainingShape) -> int:
 def trainable_tensors(spec: ModelSpec, shape: TrainingShape) -> Iterator[tuple[int, int]]:
     """(elements, how many tensors of that size) of everything that is trained."""
     if shape.method != "full":
+        share = layer_share(spec, shape.layers)
         for pair in adapter_shapes(spec, shape.target_modules):
-            yield pair.ranks * shape.rank * pair.inputs, pair.count
-            yield pair.ranks * shape.rank * pair.outputs, pair.count
+            count = round(pair.count * share)
+            yield pair.ranks * shape.rank * pair.inputs, count
+            yield pair.ranks * shape.rank * pair.outputs, count
+            if shape.dora:
+                yield pair.ranks * pair.outputs, count
+        if shape.train_embeddings:
+            yield spec.vocab_size * spec.hidden_size, 1 if spec.tied_embeddings else 2
         return
     for item in spec.linears:
         yield item.inputs * item.outputs, item.count
@@ -68,7 +89,7 @@ def adapter_bytes(spec: ModelSpec, shape: TrainingShape) -> float:
     """The adapter; 0 for full fine-tuning."""
     if shape.method == "full":
         return 0
-    return ADAPTER_WIDTH * adapter_parameters(spec, shape.rank, shape.target_modules)
+    return ADAPTER_WIDTH * adapter_size(spec, shape)
 
 
 def gradient_bytes(spec: ModelSpec, shape: TrainingShape) -> float:

@@ -38,8 +38,9 @@ def decide(here: Surroundings, now: float | None = None) -> Detachment:
 def _in_job(here: Surroundings, now: float) -> Detachment:
     left = f", in {_duration(here.slurm_end - now)}" if here.slurm_end and here.slurm_end > now else ""
     what = f"This is SLURM job {here.slurm_job}: the run ends with the job{left}, and with the script that starts it."
-    fix = ("In a job script use `srun tunewright train ... --follow` and `#SBATCH --signal=TERM@300`: "
-           "the signal saves a checkpoint, and `tunewright resume` goes on from it in the next job.")  # fmt: skip
+    fix = ("It saves and stops up to two minutes before that. `tunewright train --slurm` writes a job that goes "
+           "back into the queue by itself; in one of your own use `srun tunewright train ... --follow` and "
+           "`#SBATCH --signal=TERM@300`, and `tunewright resume` in the next job.")  # fmt: skip
     return Detachment("session", False, what, fix)
 
 

@@ -39,7 +39,9 @@ class Curve:
         return len(self.steps)
 
 
-STEP_CURVES = ("loss", "lr", "grad_norm", "tokens_per_second", "mem", "seconds")
+PREFERENCE_CURVES = ("margin", "accuracy", "kl", "reward_chosen", "reward_rejected")
+"""Only of runs that compare answers."""
+STEP_CURVES = ("loss", "lr", "grad_norm", "tokens_per_second", "mem", "seconds", *PREFERENCE_CURVES)
 
 
 @dataclass

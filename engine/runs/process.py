@@ -18,9 +18,11 @@ from engine.errors import UserError
 from engine.runs.detach import detachment, scope_command
 from engine.runs.kills import killed_for_memory
 from engine.runs.lock import lock_owner
+from engine.runs.nodes import ONE_NODE, Nodes
+from engine.runs.slurm import place_of
 from engine.runs.store import Run
 
-State = Literal["new", "running", "stalled", "stopped", "failed", "finished", "lost", "elsewhere"]
+State = Literal["new", "running", "stalled", "stopped", "failed", "finished", "lost", "elsewhere", "queued"]
 
 STALL_SECONDS = 60.0
 """An engine beats once a second; this long without a beat means that it hangs or is suspended."""
@@ -75,12 +77,25 @@ def liveness(run: Run) -> Liveness:
     if owner is not None:
         return _of_living(state, owner.pid)
     reason, step = state.get("stop_reason"), state.get("step", 0)
+    if reason not in {"finished", "failed"} and (found := _of_job(run, reason)):
+        return found
     if reason in {"finished", "stopped", "failed"}:
         words = {"finished": "Finished", "stopped": "Stopped and saved", "failed": "Failed"}[reason]
         return Liveness(reason, str(state.get("stop_detail") or f"{words} at step {step}."))
     if not state:
         return Liveness("new", "Not started yet.")
     return _of_silent(state, step)
+
+
+def _of_job(run: Run, reason: Any) -> Liveness | None:
+    """What SLURM says of a run that was handed in as a job: that it waits, or that it works on another host whose
+    lock is not seen here. None without such a job."""
+    place = place_of(run)
+    if place is None or not (place.waits or place.works):
+        return None
+    if place.waits:
+        return Liveness("queued", place.sentence())
+    return None if reason else Liveness("running", place.sentence())
 
 
 def _of_silent(state: dict[str, Any], step: Any) -> Liveness:
@@ -113,7 +128,9 @@ def launch_rehearsal(run: Run) -> int:
     return launch(run, environment={REHEARSE_ONLY: "1"})
 
 
-def launch(run: Run, resume: bool = False, environment: dict[str, str] | None = None) -> int:
+def launch(
+    run: Run, resume: bool = False, environment: dict[str, str] | None = None, nodes: Nodes = ONE_NODE
+) -> int:
     """Start the engine in a session of its own and return its pid once it holds the run's lock.
 
     It shares no terminal, pipe or session with us, so that nothing which ends us ends it.
@@ -123,7 +140,8 @@ def launch(run: Run, resume: bool = False, environment: dict[str, str] | None = 
     if owner is not None:
         fix = f"Look at it: tunewright attach {run.name}."
         raise UserError(f"Run {run.name} is already being carried out (process {owner.pid}).", str(run.path), fix)
-    command = [sys.executable, "-P", "-m", "engine", "train", str(run.path), *(["--resume"] if resume else [])]
+    command = [sys.executable, "-P", "-m", "engine", "train", str(run.path), *(["--resume"] if resume else []),
+               *nodes.words()]  # fmt: skip
     settings = engine_environment(environment)
     if detachment().how == "scope":
         process = _start(run, [*scope_command(run.name), *command], settings)

@@ -10,6 +10,7 @@ from pathlib import Path
 from engine.errors import UserError
 from engine.runs.control import discard_requests
 from engine.runs.process import Liveness, launch, liveness
+from engine.runs.slurm import job_of
 from engine.runs.store import Run, list_runs
 
 FRUITLESS_STARTS = 3
@@ -96,6 +97,9 @@ def _refuse_when_hopeless(run: Run) -> None:
     state = run.state()
     step, start = int(state.get("step") or 0), int(state.get("start_step") or 0)
     starts = 0 if step > start else int(state.get("fruitless_starts") or 0) + 1
+    if job_of(run):
+        fix = f"Hand it in again: tunewright resume {run.name}."
+        raise UserError("It is carried out by jobs of SLURM, so no engine is started here.", run.name, fix, exit_code=1)
     if starts >= FRUITLESS_STARTS:
         what = f"{starts} engines in a row were lost before their first new step, so no other one is started."
         fix = f"Look into {run.log_path}, then: tunewright resume {run.name}."

@@ -13,6 +13,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 ANSWER_SECONDS = 3.0
@@ -47,7 +48,7 @@ def read_surroundings(environment: Mapping[str, str] = os.environ, root: Path = 
     return Surroundings(
         unit=unit, logout_kills=_logout_kills() if asks else False, lingers=_lingers() if asks else False,
         has_manager=booted and _has_manager(environment), slurm_job=environment.get("SLURM_JOB_ID", ""),
-        slurm_end=_number(environment.get("SLURM_JOB_END_TIME", "")), container=_container(environment, root),
+        slurm_end=_slurm_end(environment), container=_container(environment, root),
     )  # fmt: skip
 
 
@@ -102,6 +103,17 @@ def _user_name() -> str:
 def _has_manager(environment: Mapping[str, str]) -> bool:
     place = environment.get("XDG_RUNTIME_DIR")
     return bool(place) and (Path(str(place)) / "systemd" / "private").exists()
+
+
+def _slurm_end(environment: Mapping[str, str]) -> float | None:
+    """When the job's time is up: SLURM before 23 does not set the variable, but can be asked (squeue(1), %e)."""
+    job, told = environment.get("SLURM_JOB_ID", ""), environment.get("SLURM_JOB_END_TIME", "")
+    if told or not job:
+        return _number(told)
+    lines = _ask("squeue", "--noheader", "--jobs", job, "--format", "%e")
+    with contextlib.suppress(ValueError):
+        return datetime.fromisoformat(lines[0].strip()).timestamp() if lines else None
+    return None  # "N/A": the job has no limit
 
 
 def _container(environment: Mapping[str, str], root: Path) -> str:

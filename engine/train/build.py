@@ -12,16 +12,17 @@ from transformers.utils.logging import disable_progress_bar
 
 from engine.runs.store import Run
 from engine.train import facts, load, memory, resume, surroundings
-from engine.train.arguments import make_arguments
 from engine.train.callbacks import Conductor
 from engine.train.checkpoint import Checkpoint
-from engine.train.dataset import evaluation_batches, make_dataset
+from engine.train.general_text import GeneralText
 from engine.train.gpu_lock import claim_gpu
+from engine.train.objective import make_batches, make_trainer, make_training_set
 from engine.train.samples import SampleWriter
 from engine.train.saving import Saver
 from engine.train.schedule import make_schedule
 from engine.train.session import Engine, Inputs, Session
-from engine.train.trainer import RunTrainer
+from engine.train.share_setup import make_saver, make_sharing_trainer
+from engine.train.trackers import TrackerFeed
 from engine.train.training_state import read_progress
 
 
@@ -46,7 +47,7 @@ def build(inputs: Inputs, engine: Engine) -> Machinery:
     known = facts.make_facts(recipe, data.fingerprint, inputs.directory)
     if start is not None:
         resume.go_on(start, known, engine.reporter)
-    dataset = make_dataset(data.train, recipe.training)
+    dataset = make_training_set(data.train, recipe)
     schedule = make_schedule(recipe, len(dataset), len(data.held_out))
     session = Session(inputs.run, recipe, schedule, engine, known)
     session.baseline_bytes = engine.pulse.memory_bytes() if device.type == "cpu" else 0
@@ -55,15 +56,12 @@ def build(inputs: Inputs, engine: Engine) -> Machinery:
     else:
         engine.reporter.go_on_from(0, 0.0)
     tokenizer = load.load_tokenizer(inputs.directory)
-    trainer = RunTrainer(
-        model=_model(inputs, device), args=make_arguments(recipe, schedule, device, inputs.run.checkpoints_dir),
-        train_dataset=dataset, processing_class=tokenizer,
-    )  # fmt: skip
+    make = make_sharing_trainer if engine.world.size > 1 else make_trainer
+    place = torch.device("cpu") if session.sharded else device
+    trainer = make(inputs, session, _model(inputs, place), device, dataset, tokenizer)
     if recipe.method.name != "full":
         load.hold_trainable_in_fp32(trainer.model)
-    batches = None
-    if data.held_out:
-        batches = evaluation_batches(data.held_out, tokenizer.pad_token_id, recipe.training.micro_batch_size)
+    batches = make_batches(inputs, session, trainer, tokenizer)
     return _connect(inputs, session, trainer, tokenizer, batches)
 
 
@@ -77,7 +75,8 @@ def _choose_device(run: Run, engine: Engine) -> torch.device:
         if other:
             engine.reporter.warning(f"Another run works on this GPU ({other}), so memory may run out.", str(device),
                                     "Wait for it, or choose another GPU with CUDA_VISIBLE_DEVICES.")  # fmt: skip
-    facts.write_environment(run, device, threads)
+    if engine.world.leads:
+        facts.write_environment(run, device, threads)
     return device
 
 
@@ -85,6 +84,9 @@ def _take_up(session: Session, start: Checkpoint) -> None:
     """Count on from where the checkpoint was made."""
     session.progress = read_progress(start.path)
     session.engine.reporter.go_on_from(start.step, session.progress.elapsed_seconds)
+    session.evaluations.stale = session.progress.stale
+    if session.progress.lowest_loss is not None:
+        session.evaluations.lowest = session.progress.lowest_loss
     if session.progress.best_loss is not None:
         watch = session.evaluations
         watch.best_loss = watch.saved_loss = session.progress.best_loss
@@ -102,13 +104,19 @@ def _model(inputs: Inputs, device: torch.device) -> Any:
     return load.add_adapter(base, recipe.method, recipe.training.seed)
 
 
-def _connect(inputs: Inputs, session: Session, trainer: RunTrainer, tokenizer: Any, batches: Any) -> Machinery:
+def _connect(inputs: Inputs, session: Session, trainer: Any, tokenizer: Any, batches: Any) -> Machinery:
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     trainer.parts = session.progress.parts
-    saver = Saver(session, trainer)
-    samples = SampleWriter(session, trainer, tokenizer, inputs.prompts, inputs.template.stop_ids)
+    saver = make_saver(session, trainer)
+    prompts = inputs.prompts if session.world.leads or session.sharded else []
+    samples = SampleWriter(session, trainer, tokenizer, prompts, inputs.template.stop_ids)
     conductor = Conductor(session, trainer, saver, batches, samples)
     trainer.on_shrunk = conductor.shrunk
     trainer.add_callback(conductor)
+    if session.recipe.tracking.to and session.world.leads:
+        conductor.trackers = TrackerFeed(session, trainer.args)
+        trainer.add_callback(conductor.trackers)
+    if inputs.data.general:
+        conductor.general = GeneralText(session, trainer, inputs.data.general, tokenizer.pad_token_id)
     return Machinery(session, trainer, tokenizer, saver, conductor, samples, batches)

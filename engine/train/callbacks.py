@@ -11,11 +11,14 @@ from transformers import TrainerCallback
 
 from engine.errors import UserError
 from engine.train import randomness
-from engine.train.evaluation import Evaluation, evaluate
+from engine.train.curves import curves_of
+from engine.train.evaluation import Evaluation
+from engine.train.general_text import GeneralText
 from engine.train.health import cause_of_bad_numbers
 from engine.train.orders import ENDING, Order
 from engine.train.saving import Saver
 from engine.train.session import Session
+from engine.train.trackers import TrackerFeed
 from engine.train.trainer import free_memory, is_out_of_memory
 
 Samples = Callable[[int], None]
@@ -32,16 +35,22 @@ class Conductor(TrainerCallback):  # type: ignore[misc]
         self.write_samples = write_samples
         self.stopped: Order | None = None
         """The order that ended training before its last step."""
+        self.ended_early = False
+        """Whether evaluations stopped getting better for longer than the recipe has patience."""
+        self.general: GeneralText | None = None
+        self.trackers: TrackerFeed | None = None
         self._mark = time.perf_counter()
         self._skipped = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.saver.random_state = randomness.capture()
+        if self.general is not None:
+            self.general.begin()
         self._mark = time.perf_counter()
 
     def on_substep_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.session.reporter.tick()
-        if self.session.orders.waiting:
+        if self.session.orders.look():
             self._obey(control)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
@@ -63,8 +72,8 @@ class Conductor(TrainerCallback):  # type: ignore[misc]
             self.trainer._tr_loss.zero_()  # transformers resets its sum by subtracting it, and NaN - NaN is NaN
         self._report(step, float(state.epoch or 0.0), logs)
         self._check_health(step)
-        self._evaluate_and_save(step)
-        if self.session.orders.waiting:
+        self._evaluate_and_save(step, control)
+        if self.session.orders.look():
             self._obey(control)
         self._mark = time.perf_counter()
 
@@ -79,8 +88,13 @@ class Conductor(TrainerCallback):  # type: ignore[misc]
         session.reporter.step(
             seconds, step=step, total_steps=session.schedule.total_steps, epoch=round(epoch, 4), loss=loss,
             lr=logs["learning_rate"], grad_norm=norm, tokens=progress.tokens, trained_tokens=progress.trained_tokens,
-            tokens_per_second=round(trainer.step_tokens / seconds, 1) if seconds else 0.0, **marks,
+            tokens_per_second=round(trainer.step_tokens / seconds, 1) if seconds else 0.0,
+            **curves_of(logs), **marks, **self._memory_of_devices(),
         )  # fmt: skip
+
+    def _memory_of_devices(self) -> dict[str, list[int]]:
+        """What each device holds, where several share the run."""
+        return {"device_mem": list(self.trainer.device_bytes)} if self.session.world.size > 1 else {}
 
     def _norm_that_counts(self, norm: float) -> float:
         """An overflow that the fp16 scaler skipped is part of its work."""
@@ -93,9 +107,7 @@ class Conductor(TrainerCallback):  # type: ignore[misc]
             self._skipped = False
             reporter.warning("The gradient was no number, so this step changed nothing.", f"step {step}", kind="nan")
         if watch.gone:
-            cause = cause_of_bad_numbers(
-                recipe.training.precision, recipe.training.learning_rate, recipe.method.name
-            )
+            cause = cause_of_bad_numbers(recipe.training.precision, recipe.training.learning_rate, recipe.method.name)
             what = f"The loss or its gradient has been no number since step {watch.first_bad_step}."
             raise UserError(what, f"step {step}", cause, exit_code=1)
         if watch.nothing_to_learn:
@@ -103,12 +115,23 @@ class Conductor(TrainerCallback):  # type: ignore[misc]
             fix = "Look at what the rows teach: tunewright data. Often the answer column is wrong or constant."
             raise UserError(what, f"step {step}", fix, exit_code=1)
 
-    def _evaluate_and_save(self, step: int) -> None:
+    def _evaluate_and_save(self, step: int, control: Any) -> None:
         loss = self.evaluate(step) if self.session.schedule.evaluates_at(step) else None
-        if self.session.schedule.saves_at(step):
+        patience = self.session.recipe.evaluation.patience
+        better = loss is not None and self.session.evaluations.improves(loss)
+        if patience and self.session.evaluations.stale >= patience and loss is not None:
+            self._end_early(step, control)
+        if self.session.schedule.saves_at(step) or (patience and better):  # the best one may become the result
             if loss is not None:
                 self.session.evaluations.save(step, loss)
             self.saver.save()
+
+    def _end_early(self, step: int, control: Any) -> None:
+        best, self.ended_early = self.session.evaluations, True
+        control.should_training_stop = True
+        what = f"{best.stale} evaluations in a row were not better than the best, so the run ends here."
+        fix = f"The result is the checkpoint of step {best.saved_step or step}, the best that was kept."
+        self.session.reporter.warning(what, f"step {step}", fix, kind="patience")
 
     def evaluate(self, step: int) -> float | None:
         """Measure the held-out loss, say it, and write samples. None when it was given up, since the run shall end."""
@@ -118,8 +141,10 @@ class Conductor(TrainerCallback):  # type: ignore[misc]
         found = self._measure(step)
         if found is not None:
             reporter.state["eval_loss"] = found.loss
-            reporter.event("eval", durable=True, step=step, loss=found.loss, perplexity=found.perplexity,
-                           rows=found.rows, tokens=found.tokens, seconds=round(found.seconds, 3))  # fmt: skip
+            general = self.general.fields(step) if self.general is not None else {}
+            reporter.event("eval", durable=True, step=step, **found.fields(), **general)
+            if self.trackers is not None:
+                self.trackers.evaluated(step, {**found.fields(), **general})
             if step > 0 and self.session.evaluations.add(step, found.loss):
                 self._say_that_it_rises(step)
             if self.session.orders.ending is None:
@@ -129,7 +154,8 @@ class Conductor(TrainerCallback):  # type: ignore[misc]
 
     def _measure(self, step: int) -> Evaluation | None:
         try:
-            return evaluate(self.trainer.model, self.batches, self.trainer.args.device, self._between)
+            found: Evaluation | None = self.trainer.measure(self.batches, self._between)
+            return found
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -141,7 +167,7 @@ class Conductor(TrainerCallback):  # type: ignore[misc]
     def _between(self) -> bool:
         """Between two batches of an evaluation: save when asked to, and say whether to go on."""
         self.session.reporter.tick()
-        if self.session.orders.waiting and self.session.orders.take("save"):
+        if self.session.orders.look() and self.session.orders.take("save"):
             self.saver.save()
         return self.session.orders.ending is None
 
@@ -159,7 +185,8 @@ class Conductor(TrainerCallback):  # type: ignore[misc]
         step = int(self.trainer.state.global_step) + 1
         self.session.reporter.event(
             "oom", durable=True, step=step, parts=parts, micro_batch_size=rows,
-            detail=f"Memory ran out. Each micro-batch is now done in {parts} parts; the effective batch is the same.",
+            detail=f"Memory ran out. Each micro-batch is now done in {parts} parts; the effective batch is the same."
+            + getattr(self.trainer, "cut_note", ""),
         )  # fmt: skip
 
     def _obey(self, control: Any) -> None:

@@ -114,15 +114,32 @@ def split_batch(batch: Batch, parts: int) -> list[Batch]:
     return pieces if len(pieces) > 1 else [batch]
 
 
+def rows_of(batch: Batch) -> int:
+    """Rows of the data in a batch; a pair of a chosen and a rejected answer is one row and stands in it twice."""
+    return int(batch["input_ids"].shape[0]) // (2 if "pairs" in batch else 1)
+
+
 def _split_rows(batch: Batch, parts: int) -> list[Batch]:
-    rows = batch["input_ids"].shape[0]
+    rows = rows_of(batch)
     size = max(1, -(-rows // parts))
-    pieces = []
-    for start in range(0, rows, size):
-        chosen = {name: value[start : start + size] for name, value in batch.items() if torch.is_tensor(value)}
-        width = int(chosen["attention_mask"].sum(1).max())
-        pieces.append({name: value[:, :width] for name, value in chosen.items()})
-    return pieces
+    return [_rows_piece(batch, start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+def _rows_piece(batch: Batch, start: int, end: int) -> Batch:
+    """Some rows of a batch; of pairs, the rejected answers of these rows too. Columns go where all is padding."""
+    rows = rows_of(batch)
+    numbers = torch.arange(start, end, device=batch["input_ids"].device)
+    doubled = torch.cat([numbers, numbers + rows]) if "pairs" in batch else numbers
+    piece: Batch = {"pairs": torch.tensor(end - start)} if "pairs" in batch else {}
+    for name, value in batch.items():
+        if torch.is_tensor(value) and value.dim():
+            piece[name] = value[doubled if value.shape[0] > rows else numbers]
+    for prefix in ("", "KL_"):
+        if f"{prefix}attention_mask" in piece:
+            width = int(piece[f"{prefix}attention_mask"].sum(1).max())
+            own = [name for name, value in piece.items() if value.dim() == 2 and name.startswith("KL_") == bool(prefix)]
+            piece |= {name: piece[name][:, :width] for name in own}
+    return piece
 
 
 def _split_packed(batch: Batch, parts: int) -> list[Batch]:

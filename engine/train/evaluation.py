@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,13 +17,24 @@ from engine.train.trainer import free_memory, is_out_of_memory
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`loss` in nats per trained token (NaN when there is none), `perplexity` its exponential."""
+    """`loss` in nats per trained token (NaN when there is none), `perplexity` its exponential.
+
+    Where preferences are learned the loss is the objective's, there is no perplexity, and `details` holds margins.
+    """
 
     loss: float
     perplexity: float
     rows: int
     tokens: int
     seconds: float
+    details: Mapping[str, float] = field(default_factory=dict)
+
+    def fields(self) -> dict[str, Any]:
+        """What the event `eval` says."""
+        said: dict[str, Any] = {"loss": self.loss, "rows": self.rows, "tokens": self.tokens}
+        if not math.isnan(self.perplexity) or math.isnan(self.loss):
+            said["perplexity"] = self.perplexity
+        return {**said, **self.details, "seconds": round(self.seconds, 3)}
 
 
 def evaluate(

@@ -14,6 +14,7 @@ from typing import Any
 
 from engine.errors import UserError
 from engine.recipe import Recipe
+from engine.recipe_keys import KEYS
 from engine.runs.files import write_atomic
 from engine.runs.store import Run
 
@@ -21,8 +22,10 @@ LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "bitsandbytes
              "safetensors")  # fmt: skip
 
 _DOES_NOT_MATTER = ("run.", "checkpoints.", "evaluation.every_steps", "evaluation.samples", "model.source",
-                    "model.revision", "data.source")  # fmt: skip
-"""Keys that may change between two engines of a run. Where model and data lie does not matter, what they hold does."""
+                    "model.revision", "data.source", "tracking.", "evaluation.general", "evaluation.patience",
+                    "data.more", "training.devices", "training.sharding")  # fmt: skip
+"""Keys that may change between two engines of a run. Where model and data lie does not matter, what they hold does.
+On how many devices a step is computed changes only the last digits of its sums: a checkpoint holds whole weights."""
 
 SAMPLED_BLOCKS = 16
 BLOCK_BYTES = 65_536
@@ -54,7 +57,8 @@ def refuse_changed(before: dict[str, Any], now: dict[str, Any], where: str) -> l
 
 
 def _recipe_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    usual = {name: key.default for name, key in KEYS.items()}  # a key that did not exist then
+    changed = sorted(name for name in {*before, *now} if before.get(name, usual.get(name)) != now.get(name))
     return [f"{name} was {before.get(name)!r} and is {now.get(name)!r}." for name in changed]
 
 

@@ -79,6 +79,9 @@ class EvaluationWatch:
     saved_loss: float = math.inf
     saved_step: int = 0
     """The best of the steps that also have a checkpoint: that one is kept."""
+    stale: int = 0
+    """Planned evaluations in a row that were not better than the best of them, `lowest`."""
+    lowest: float = math.inf
     _last: float = math.inf
     _rises: int = 0
 
@@ -89,6 +92,12 @@ class EvaluationWatch:
         if loss < self.best_loss:
             self.best_loss, self.best_step = loss, step
         return self._rises == RISES_LIMIT
+
+    def improves(self, loss: float) -> bool:
+        """Take in a planned evaluation; whether it is the best of them so far."""
+        better = loss < self.lowest
+        self.lowest, self.stale = (loss, 0) if better else (self.lowest, self.stale + 1)
+        return better
 
     def save(self, step: int, loss: float) -> None:
         """Take in that a step which was evaluated gets a checkpoint."""

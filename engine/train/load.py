@@ -14,6 +14,7 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM, AutoTokenizer, Bi
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from engine.errors import UserError
+from engine.plan.adapters import chosen_layers
 from engine.recipe import MethodPart, Recipe
 
 DTYPES: dict[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -145,21 +146,48 @@ def add_adapter(model: PreTrainedModel, method: MethodPart, seed: int) -> Any:
 
     In 16 bits Adam's second moment would stand still (a change of one part in a thousand is below their precision).
     """
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
     from transformers import set_seed
 
     set_seed(seed)
-    targets = method.target_modules
-    config = LoraConfig(
-        r=method.rank, lora_alpha=method.alpha, lora_dropout=method.dropout, task_type="CAUSAL_LM", bias="none",
-        target_modules="all-linear" if targets == ["all-linear"] else targets,
-    )  # fmt: skip
     try:
-        adapted = get_peft_model(model, config)
+        adapted = get_peft_model(model, lora_config(model, method))
     except ValueError as error:
         fix = 'Use ["all-linear"], or names of linear layers of this model.'
         raise UserError(f"The adapter cannot be placed: {_first_line(error)}", "method.target_modules", fix) from error
     return adapted
+
+
+def lora_config(model: PreTrainedModel, method: MethodPart) -> Any:
+    """peft's configuration of a recipe's adapter. UserError for layers that the model does not have."""
+    from peft import LoraConfig
+
+    layers = chosen_layers(method.layers, int(model.config.get_text_config().num_hidden_layers))
+    whole = method.target_modules == ["all-linear"]
+    names = linear_names(model) if whole and layers else method.target_modules  # peft wants names to choose layers
+    tied = bool(model.config.get_text_config().tie_word_embeddings)
+    options: dict[str, Any] = {}
+    if method.train_embeddings:
+        options = {"modules_to_save": embedding_names(model, tied), "ensure_weight_tying": tied}
+    return LoraConfig(
+        r=method.rank, lora_alpha=method.alpha, lora_dropout=method.dropout, task_type="CAUSAL_LM", bias="none",
+        target_modules="all-linear" if whole and not layers else names, layers_to_transform=layers or None,
+        use_dora=method.dora, use_rslora=method.rslora, **options,
+    )  # fmt: skip
+
+
+def linear_names(model: PreTrainedModel) -> list[str]:
+    """The names (last part) of all linear layers but the output head: what peft means by all-linear."""
+    head = model.get_output_embeddings()
+    found = {name.rpartition(".")[2] for name, module in model.named_modules()
+             if isinstance(module, torch.nn.Linear) and module is not head}  # fmt: skip
+    return sorted(found)
+
+
+def embedding_names(model: PreTrainedModel, tied: bool) -> list[str]:
+    """The names of the token embeddings and, where it is a weight of its own, the output head."""
+    wanted = [model.get_input_embeddings(), *([] if tied else [model.get_output_embeddings()])]
+    return [name.rpartition(".")[2] for name, module in model.named_modules() if any(module is one for one in wanted)]
 
 
 def open_adapter(model: PreTrainedModel, directory: Path) -> Any:

@@ -34,6 +34,15 @@ class Orders:
         """The order to stop or pause that was given, if any. It stays until the run has ended."""
         return self._ending
 
+    @property
+    def asked_to_end(self) -> bool:
+        """Whether somebody wants the run to end, even if not all of its processes know it yet."""
+        return self._ending is not None
+
+    def look(self) -> bool:
+        """Whether an order waits; of several processes, each has to ask this at the same place."""
+        return self.waiting
+
     def give(self, order: Order) -> bool:
         """Leave an order. False when the run is ending already, so that it would never be looked at."""
         with self._guard:

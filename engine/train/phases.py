@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from engine.plan.memory import TrainingShape, estimate_memory
 from engine.runs.process import REHEARSE_ONLY
-from engine.train import disk
+from engine.train import checkpoint, disk
 from engine.train.build import Machinery, build
 from engine.train.orders import Order
+from engine.train.reference import EndedEarly
 from engine.train.rehearse import no_memory, rehearse
 from engine.train.result import ResultFacts, write_result
 from engine.train.saving import NoRoom
@@ -22,7 +24,10 @@ from engine.train.training_state import state_bytes
 
 def go_through(inputs: Inputs, engine: Engine) -> str | None:
     """Load, rehearse and train. None when the run has finished, else why it stopped. Raises UserError."""
-    machinery = build(inputs, engine)
+    try:
+        machinery = build(inputs, engine)
+    except EndedEarly:
+        return "Stopped before the first step, so nothing was saved."
     start = inputs.start
     if start is not None and start.step >= machinery.session.schedule.total_steps:
         _leave_result(inputs, machinery)  # an earlier engine was killed between its last checkpoint and here
@@ -67,6 +72,8 @@ def expected_bytes(inputs: Inputs, trainer: Any) -> Callable[[int, int], int]:
         shape = TrainingShape(
             recipe.method.name, rows, tokens, recipe.method.rank, training.gradient_checkpointing, training.optimizer,
             training.precision, training.gradient_accumulation_steps, tuple(recipe.method.target_modules),
+            objective=recipe.method.objective, reference=recipe.method.reference, layers=recipe.method.layers,
+            dora=recipe.method.dora, train_embeddings=recipe.method.train_embeddings,
         )  # fmt: skip
         memory = estimate_memory(inputs.files.spec, shape, "cuda" if device == "cuda" else "cpu")
         return memory.allocated_bytes if device == "cuda" else memory.total_bytes
@@ -75,14 +82,16 @@ def expected_bytes(inputs: Inputs, trainer: Any) -> Callable[[int, int], int]:
 
 
 def _require_room(machinery: Machinery) -> None:
+    if not machinery.session.world.leads:
+        return
     size = state_bytes(machinery.trainer)
     recipe, run = machinery.session.recipe, machinery.session.run
     disk.require_room(run.path, size, size // 3, max(2, recipe.checkpoints.keep))
 
 
 def _leave_result(inputs: Inputs, machinery: Machinery) -> None:
-    newest = machinery.saver.newest()
-    if newest is None:
+    newest = _checkpoint_of_the_result(machinery)
+    if newest is None or not machinery.session.world.leads:
         return
     session = machinery.session
     if session.orders.ending is None:  # else it is ending already, and a second signal leaves at once
@@ -94,8 +103,18 @@ def _leave_result(inputs: Inputs, machinery: Machinery) -> None:
         base_directory=str(inputs.directory), template=inputs.template.kind, format=inputs.data.format,
         steps=int(newest.name.split("-")[1]), total_steps=session.schedule.total_steps, best_step=best.best_step,
         best_eval_loss=best.best_loss if math.isfinite(best.best_loss) else None,
+        objective=session.recipe.method.objective, ended_early=machinery.conductor.ended_early,
     )  # fmt: skip
     write_result(session.reporter.run, newest, machinery.tokenizer, inputs.template.text, facts)
+
+
+def _checkpoint_of_the_result(machinery: Machinery) -> Path | None:
+    """The newest checkpoint; of a run that ended since it got no better, the best one."""
+    newest, best = machinery.saver.newest(), machinery.session.evaluations.saved_step
+    if newest is None or not machinery.conductor.ended_early or not best:
+        return newest
+    found = checkpoint.step_directory(machinery.saver.root, best)
+    return found if found.is_dir() else newest
 
 
 def _why_stopped(order: Order | None, machinery: Machinery) -> str | None:

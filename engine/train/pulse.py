@@ -27,12 +27,18 @@ from engine.train.whereabouts import Whereabouts
 POLL_SECONDS = 0.2
 """A request is answered within a second; a fifth of one costs nothing that can be measured."""
 BEAT_SECONDS = 1.0
+END_MARGIN_SECONDS, END_MARGIN_SHARE = 120.0, 0.1
+"""A run stops so long before the end of its allocation by itself, when nobody told it earlier; of a short allocation
+it gives up no more than this share."""
 STALL_FLOOR_SECONDS = 300.0
 STALL_STEPS = 10
 """A step may take this many times the usual before the run counts as stalled (and never less than the floor)."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 EXIT_STOPPED = 3
+EXIT_PEER_LOST = 70
+LAUNCHER = "TUNEWRIGHT_LAUNCHER"
+"""The process id of the launcher, in the environment of each of several processes that it started."""
 
 Stance = Literal["early", "training", "exporting", "closing"]
 """early: nothing would be lost by leaving. training: the trainer saves first. exporting: all is saved, and the result
@@ -46,8 +52,13 @@ AT_ONCE: dict[Stance, str] = {
 class Pulse(threading.Thread):
     """Started once by the engine. `memory_bytes` measures what the run holds; it is called once a second."""
 
-    def __init__(self, run: Run, reporter: Reporter, orders: Orders) -> None:
+    def __init__(self, run: Run, reporter: Reporter, orders: Orders, leads: bool = True) -> None:
         super().__init__(name="pulse", daemon=True)
+        self._leads = leads
+        """Whether requests and the run directory are this process's business: of several processes, one leads."""
+        self._parent = os.getppid()
+        self._last_call: float | None = None
+        """When to stop by itself, in seconds since 1970, since the batch system ends this process soon after."""
         self.run_directory = run
         self.reporter = reporter
         self.orders = orders
@@ -69,6 +80,12 @@ class Pulse(threading.Thread):
         self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.set_wakeup_fd(self._signal_end, warn_on_full_buffer=False)
 
+    def mind_the_end(self, allocation_end: float | None) -> None:
+        """Stop, saved, before `allocation_end` (seconds since 1970). To be called before `start`."""
+        if allocation_end is not None:
+            left = max(0.0, allocation_end - time.time())
+            self._last_call = allocation_end - min(END_MARGIN_SECONDS, END_MARGIN_SHARE * left)
+
     def finish(self) -> None:
         """Stop the thread, wait for it, and give the signals back. Must be called by the main thread."""
         self._ending.set()
@@ -88,7 +105,8 @@ class Pulse(threading.Thread):
                 try:
                     if selector.select(POLL_SECONDS):
                         self._read_signals()
-                    self._read_requests()
+                    if self._leads:
+                        self._read_requests()
                     if time.monotonic() >= next_beat:
                         next_beat = time.monotonic() + BEAT_SECONDS
                         self._beat()
@@ -97,10 +115,19 @@ class Pulse(threading.Thread):
                     time.sleep(POLL_SECONDS)
 
     def _beat(self) -> None:
+        if LAUNCHER in os.environ and os.getppid() != self._parent:
+            os._exit(EXIT_PEER_LOST)  # where the kernel does not end us with the launcher
         self.reporter.memory_bytes = self.memory_bytes()
-        self.look_where()
+        if self._leads:
+            self.look_where()
+            self._look_at_the_clock()
         self._look_for_stall()
         self.reporter.write_state()
+
+    def _look_at_the_clock(self) -> None:
+        near = self._last_call is not None and time.time() > self._last_call
+        if near and self.stance == "training" and self.orders.ending is None:
+            self.orders.give(Order("stop", source="the end of the allocation"))
 
     def _read_signals(self) -> None:
         for number in os.read(self._signals, 64):
@@ -109,9 +136,9 @@ class Pulse(threading.Thread):
             self._stop_signals += 1
             name = signal.Signals(number).name
             if self._stop_signals > 1:
-                self.leave(f"A second {name} ended the run at once.")
+                self._leave_by_signal(f"A second {name} ended the run at once.")
             if self.stance in AT_ONCE:
-                self.leave(f"{name} ended the run {AT_ONCE[self.stance]}")
+                self._leave_by_signal(f"{name} ended the run {AT_ONCE[self.stance]}")
             if self.stance == "training":
                 self.orders.give(Order("stop", source=name))
 
@@ -146,6 +173,14 @@ class Pulse(threading.Thread):
         if not self.orders.give(Order(action, request.identity, arguments=request.arguments)):
             return False, "The run is stopping already."
         return True, "At the next micro-batch."
+
+    def _leave_by_signal(self, detail: str) -> None:
+        """One of several processes leaves the last word to the launcher: it ends them all when one has died, too."""
+        if LAUNCHER in os.environ:
+            sys.stderr.write(f"{detail}\n")
+            sys.stderr.flush()
+            os._exit(EXIT_STOPPED)
+        self.leave(detail)
 
     def leave(self, detail: str) -> None:
         """End the process from here, without waiting for the main thread. Whatever is half written is never read."""

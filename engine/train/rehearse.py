@@ -13,9 +13,8 @@ from typing import Any
 import torch
 
 from engine.errors import UserError
-from engine.train.dataset import longest_batch, split_batch
-from engine.train.evaluation import evaluate
-from engine.train.memory import free_device_bytes, read_peak, reset_peak
+from engine.train.dataset import rows_of, split_batch
+from engine.train.memory import Peak, free_device_bytes, read_peak, reset_peak
 from engine.train.randomness import untouched
 from engine.train.session import Session
 from engine.train.trainer import free_memory, is_out_of_memory, largest_cut
@@ -28,36 +27,53 @@ def rehearse(session: Session, trainer: Any, batches: Any, estimate: Callable[[i
     single rows do not fit.
     """
     device = trainer.args.device
-    batch = longest_batch(trainer.train_dataset, trainer.data_collator, trainer.args.per_device_train_batch_size)
+    batch = trainer.longest_batch()
     started = time.monotonic()
-    _warn_when_tight(session, trainer, estimate(*batch["input_ids"].shape))
+    _warn_when_tight(session, trainer, estimate(rows_of(batch), batch["input_ids"].shape[1]))
     while True:
         reset_peak(device)
         try:
             with untouched():
                 _worst_step(session, trainer, batch)
                 if batches is not None:
-                    evaluate(trainer.model, [next(iter(batches))], device)
-            break
+                    trainer.measure([next(iter(batches))])
+            failed = False
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
+            if session.sharded:  # the others wait in the middle of a layer
+                raise no_memory(session, "before the first step") from error
+            failed = True
+        if not session.world.most([float(failed)])[0]:
+            break
         _shrink(session, trainer, batch)
     peak = read_peak(device)
     _clean(trainer)
-    rows, tokens = batch["input_ids"].shape
+    rows, tokens = rows_of(batch), batch["input_ids"].shape[1]
     rows_at_once = max(1, -(-rows // trainer.parts))
     session.reporter.event(
         "rehearsal", durable=True, device=device.type, allocated_bytes=peak.allocated_bytes,
         reserved_bytes=peak.reserved_bytes, free_bytes=free_device_bytes(device),
         estimate_bytes=estimate(rows_at_once, tokens), baseline_bytes=session.baseline_bytes,
         rows=rows, tokens=tokens, parts=trainer.parts, seconds=round(time.monotonic() - started, 3),
+        **_of_each_device(session, peak, free_device_bytes(device)),
     )  # fmt: skip
+
+
+def _of_each_device(session: Session, peak: Peak, free_bytes: int) -> dict[str, Any]:
+    """What the rehearsal took on each device, where several share the run."""
+    if session.world.size == 1:
+        return {}
+    rows = session.world.table([peak.allocated_bytes, peak.reserved_bytes, free_bytes])
+    names = ("allocated_bytes", "reserved_bytes", "free_bytes")
+    return {"devices": [dict(zip(names, map(int, row), strict=True)) for row in rows]}
 
 
 def _warn_when_tight(session: Session, trainer: Any, expected_bytes: int) -> None:
     """Say before trying that it will be tight: on a CPU the kernel kills instead of refusing."""
     device = trainer.args.device
+    if device.type == "cpu":
+        expected_bytes *= session.world.size  # its processes share the memory
     there = free_device_bytes(device) + session.engine.pulse.memory_bytes()
     if expected_bytes > there > 0:
         what = f"The run is expected to need {expected_bytes / 1e9:.1f} GB, and {there / 1e9:.1f} GB are there."
@@ -100,7 +116,7 @@ def _shrink(session: Session, trainer: Any, batch: dict[str, Any]) -> None:
     session.reporter.event("oom", durable=True, step=session.reporter.state["step"], parts=trainer.parts,
                            micro_batch_size=max(1, trainer.args.per_device_train_batch_size // trainer.parts),
                            detail="The longest batch does not fit. Micro-batches are cut in two; the effective batch "
-                                  "stays as it is.")  # fmt: skip
+                                  "stays as it is." + getattr(trainer, "cut_note", ""))  # fmt: skip
 
 
 def _clean(trainer: Any) -> None:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import Any
+from typing import Any, Literal
 
 from engine.errors import UserError
 from engine.runs.events import EventLog
@@ -30,23 +30,30 @@ SMOOTHING = 0.05
 """Weight of the newest step in the smoothed pace: a step about twenty steps ago still counts a third."""
 
 
+Voice = Literal["first", "relayed", "silent"]
+"""first: of an engine that has just started. relayed: of another process of the same start, such as rank 0 after its
+launcher. silent: of a process that does not write the run directory; its warnings go to the log."""
+
+
 class Reporter:
     """The voice of the engine. Every method may be called from any thread and never raises OSError."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, voice: Voice = "first") -> None:
         before = run.state()
         self.run = run
         self._guard = threading.Lock()
-        self._log = EventLog(run.events_path)
+        self._log = EventLog(run.events_path) if voice != "silent" else None
         self._ballast = run.path / ".ballast"
-        with contextlib.suppress(OSError):
-            self._ballast.write_bytes(bytes(BALLAST_BYTES))
+        if self._log is not None:
+            with contextlib.suppress(OSError):
+                self._ballast.write_bytes(bytes(BALLAST_BYTES))
         self._backlog: deque[tuple[str, dict[str, Any]]] = deque(maxlen=BACKLOG_LIMIT)
         self._started = time.monotonic()
         self._elapsed_before = 0.0
         self._pace_seconds = 0.0
         self.last_progress = time.monotonic()
         self.memory_bytes = 0
+        self.last_error: UserError | None = None
         self.state: dict[str, Any] = {
             "v": 1, "phase": "starting", "step": 0, "total_steps": 0, "epoch": 0.0, "loss": None, "eval_loss": None,
             "lr": None, "tokens_per_second": None, "elapsed_seconds": 0.0, "eta_seconds": None, "heartbeat": 0,
@@ -56,6 +63,10 @@ class Reporter:
         }  # fmt: skip
         for name in ("step", "total_steps", "epoch", "loss", "eval_loss"):
             self.state[name] = before.get(name, self.state[name])  # stands until this engine knows where it goes on
+        if voice != "first":
+            for name in ("start_step", "fruitless_starts"):
+                self.state[name] = before.get(name, self.state[name])
+            self._elapsed_before = float(before.get("elapsed_seconds") or 0.0)
 
     @property
     def elapsed_seconds(self) -> float:
@@ -78,18 +89,22 @@ class Reporter:
 
     def event(self, kind: str, /, *, durable: bool = False, **fields: Any) -> None:
         """Write an event. While the disk is full, events wait in memory and are written later, in order."""
+        if self._log is None:
+            if kind in {"warning", "error"}:
+                sys.stderr.write(f"{kind}: {fields}\n")
+            return
         with self._guard:
             self._backlog.append((kind, fields))
-            self._flush(durable)
+            self._flush(self._log, durable)
 
-    def _flush(self, durable: bool) -> None:
+    def _flush(self, log: EventLog, durable: bool) -> None:
         try:
             while self._backlog:
                 kind, fields = self._backlog[0]
-                self._log.write(kind, **fields)
+                log.write(kind, **fields)
                 self._backlog.popleft()
             if durable:
-                self._log.sync()
+                log.sync()
         except OSError as error:
             sys.stderr.write(f"events wait in memory: {error}\n")
             with contextlib.suppress(OSError):  # read-only by now: there is no room to be made
@@ -108,6 +123,7 @@ class Reporter:
 
     def error(self, error: UserError) -> None:
         """Say what ends the run."""
+        self.last_error = error
         self.event("error", durable=True, **error.as_dict())
 
     def end(self, reason: str, detail: str = "") -> None:
@@ -133,6 +149,8 @@ class Reporter:
 
     def write_state(self) -> None:
         """Replace the snapshot; called once a second by the pulse and at every change of phase."""
+        if self._log is None:
+            return
         with self._guard:
             state = self.state
             state["heartbeat"] += 1
@@ -149,12 +167,14 @@ class Reporter:
         with self._guard:
             self.run = run
             self._ballast = run.path / ".ballast"
-            if fresh_log:
+            if fresh_log and self._log is not None:
                 self._log.close()
                 self._log = EventLog(run.events_path)
 
     def close(self) -> None:
         """Give the event log and the ballast back."""
+        if self._log is None:
+            return
         with contextlib.suppress(OSError):
             self._ballast.unlink(missing_ok=True)
         self._log.close()

@@ -34,9 +34,11 @@ class ResultFacts:
     total_steps: int
     best_step: int = 0
     best_eval_loss: float | None = None
+    objective: str = "sft"
+    ended_early: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        return {**vars(self), "complete": self.steps >= self.total_steps}
+        return {**vars(self), "complete": self.steps >= self.total_steps or self.ended_early}
 
 
 def write_result(run: Run, checkpoint: Path, tokenizer: Any, chat_template: str, facts: ResultFacts) -> Path:
@@ -49,7 +51,7 @@ def write_result(run: Run, checkpoint: Path, tokenizer: Any, chat_template: str,
     weights.mkdir(parents=True, mode=0o700)
     try:
         for path in checkpoint.iterdir():
-            if path.name not in _STATE_FILES:
+            if path.name not in _STATE_FILES and not path.name.startswith("rng_state"):
                 _link(path, weights / path.name)
         _write_tokenizer(tokenizer, staging, chat_template)
         if facts.method == "full":  # a model folder is only complete with its tokenizer

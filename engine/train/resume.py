@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
@@ -10,6 +11,7 @@ from engine.train import checkpoint, result
 from engine.train.checkpoint import Checkpoint
 from engine.train.facts import refuse_changed
 from engine.train.reporter import Reporter
+from engine.train.session import Engine
 
 
 def clean_up(run: Run, reporter: Reporter) -> None:
@@ -42,6 +44,18 @@ def find_start(run: Run, resume: bool, reporter: Reporter) -> Checkpoint | None:
             reporter.warning("No usable checkpoint is left, so the run begins again at step 0.", str(run.path))
         return None
     return search.best
+
+
+def agreed_start(run: Run, resume: bool, engine: Engine) -> Checkpoint | None:
+    """`find_start`, done by one of the processes of a run and told to the others. Raises UserError in that one."""
+    world, found = engine.world, None
+    if world.leads:
+        found = find_start(run, resume, engine.reporter)
+    told = world.tell({"path": str(found.path), "step": found.step} if found is not None else None)
+    if world.leads or told is None:
+        return found
+    path = Path(told["path"])
+    return Checkpoint(path, int(told["step"]), checkpoint.read_manifest(path)["facts"])
 
 
 def go_on(found: Checkpoint, facts: dict[str, Any], reporter: Reporter) -> None:

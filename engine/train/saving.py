@@ -13,7 +13,7 @@ from engine.errors import UserError
 from engine.train import checkpoint, disk
 from engine.train.randomness import RandomState
 from engine.train.session import Session
-from engine.train.training_state import NotFinite, state_bytes, write_training_state
+from engine.train.training_state import NotFinite, Whole, state_bytes, write_training_state
 
 RETRY_SECONDS = 60.0
 GIVE_UP_SECONDS = 1800.0
@@ -36,6 +36,8 @@ class Saver:
         self.trainer = trainer
         self.random_state: RandomState = {}
         self.checkpoint_bytes = state_bytes(trainer)
+        self.whole: Whole | None = None
+        """What is written, where the trainer holds only a part of it."""
 
     @property
     def root(self) -> Path:
@@ -114,7 +116,10 @@ class Saver:
         progress.best_step = self.session.evaluations.saved_step
         best = self.session.evaluations.saved_loss
         progress.best_loss = best if best < float("inf") else None
-        write_training_state(self.trainer, staging, self.random_state, progress)
+        lowest = self.session.evaluations.lowest
+        progress.lowest_loss = lowest if lowest < float("inf") else None
+        progress.stale = self.session.evaluations.stale
+        write_training_state(self.trainer, staging, self.random_state, progress, self.whole)
 
     def _say_and_wait(self, trouble: str, waited_since: float | None) -> float:
         """Wait a while for room, still listening. Raises NoRoom when it takes too long or the run shall end."""
@@ -129,7 +134,7 @@ class Saver:
         since = waited_since if waited_since is not None else now
         until = min(now + RETRY_SECONDS, since + GIVE_UP_SECONDS)
         while time.monotonic() < until:
-            if orders.ending is not None:
+            if orders.asked_to_end:
                 raise NoRoom(trouble)
             reporter.tick()
             time.sleep(0.2)

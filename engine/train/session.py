@@ -16,6 +16,7 @@ from engine.train.orders import Orders
 from engine.train.pulse import Pulse
 from engine.train.reporter import Reporter
 from engine.train.schedule import Schedule
+from engine.train.world import ALONE, World
 
 
 @dataclass
@@ -28,6 +29,10 @@ class Progress:
     parts: int = 1
     best_step: int = 0
     best_loss: float | None = None
+    stale: int = 0
+    lowest_loss: float | None = None
+    general_start: float | None = None
+    """The loss on general text before the first step."""
 
     def as_dict(self) -> dict[str, Any]:
         return dict(vars(self))
@@ -51,6 +56,8 @@ class Engine:
     pulse: Pulse
     restarts: int = 0
     """How often the engine has replaced itself by a fresh process since somebody started it."""
+    world: World = ALONE
+    """The processes that share this run; this one alone when there is one."""
 
 
 class Restart(Exception):
@@ -113,3 +120,12 @@ class Session:
     @property
     def orders(self) -> Orders:
         return self.engine.orders
+
+    @property
+    def world(self) -> World:
+        return self.engine.world
+
+    @property
+    def sharded(self) -> bool:
+        """Whether the processes of this run hold a part of the model each."""
+        return self.world.size > 1 and self.recipe.training.sharding != "none"

@@ -12,6 +12,10 @@ _SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY", "OPENAI_API_K
             "AWS_SESSION_TOKEN", "GITHUB_TOKEN")  # fmt: skip
 
 
+GPUS = "TUNEWRIGHT_GPUS"
+"""Set by the launcher of several processes: the UUID of the GPU of each, in order of local rank."""
+
+
 def prepare_process(log_path: Path) -> None:
     """Write only into the log from now on, and keep libraries quiet and at home."""
     _redirect_output(log_path)
@@ -21,7 +25,6 @@ def prepare_process(log_path: Path) -> None:
     os.environ.update(fixed)
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     os.environ.setdefault("OMP_NUM_THREADS", str(cpu_threads()))
-    _use_one_gpu()
 
 
 def go_offline() -> None:
@@ -75,11 +78,23 @@ def _redirect_output(log_path: Path) -> None:
     sys.stdout = sys.stderr = LogStream()
 
 
-def _use_one_gpu() -> None:
-    """Show torch one GPU, the one with most free memory: with several, the trainer refuses to work in one process."""
+def gpus_by_room() -> list[str]:
+    """The UUIDs of the NVIDIA GPUs that this process may use, most free memory first."""
     from engine.machine.detect import detect_machine
 
     gpus = [gpu for gpu in detect_machine().gpus if gpu.kind == "cuda"]
+    return [gpu.uuid for gpu in sorted(gpus, key=lambda gpu: gpu.free_bytes, reverse=True)]
+
+
+def use_one_gpu(local_rank: int = 0) -> None:
+    """Show torch one GPU: the launcher's choice for this local rank, else the one with most free memory.
+
+    With several in sight the trainer would want nn.DataParallel, which is slower than one GPU and refused by TRL.
+    """
+    chosen = os.environ.get(GPUS, "").split(",")
+    if chosen != [""]:
+        os.environ["CUDA_VISIBLE_DEVICES"] = chosen[local_rank]
+        return
+    gpus = gpus_by_room()
     if len(gpus) > 1:
-        best = max(gpus, key=lambda gpu: gpu.free_bytes)
-        os.environ["CUDA_VISIBLE_DEVICES"] = best.uuid
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[0]

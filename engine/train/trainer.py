@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
+from transformers import Trainer
 from trl import SFTTrainer
 from trl.trainer.utils import add_fused_lm_head
 
 from engine.errors import UserError
-from engine.train.dataset import Batch, CountingCollator, split_batch, take_counts
+from engine.train.dataset import Batch, CountingCollator, longest_batch, rows_of, split_batch, take_counts
 from engine.train.loss import direct_loss, direct_loss_suits
 from engine.train.order import StepOrder
 
@@ -29,16 +30,19 @@ class OutOfMemory(Exception):
         self.parts = parts
 
 
-class RunTrainer(SFTTrainer):  # type: ignore[misc]
-    """One process, one device. Checkpoints, evaluation and events are the business of the callback beside it."""
+class Enduring(Trainer):  # type: ignore[misc]
+    """What every trainer of a run does beside its objective: a second try when memory runs out, our way of resuming.
+
+    Stands before one of TRL's trainers among the bases of a class.
+    """
 
     data_collator: Any
     current_gradient_accumulation_steps: int
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.model_accepts_loss_kwargs = True  # our loss divides by the tokens of the whole effective batch
-        self.data_collator = CountingCollator(self.data_collator)
+        recompute_activations(self.model, self.args)
+        self.model_accepts_loss_kwargs = True  # our losses are divided by what the whole effective batch holds
         self.parts = 1
         """Into how many pieces each micro-batch is cut; doubled when memory runs out."""
         self.on_shrunk: Any = None
@@ -48,43 +52,24 @@ class RunTrainer(SFTTrainer):  # type: ignore[misc]
         self.gradient_norm = 0.0
         self._batches: list[Batch] = []
         self._position = 0
-        self._base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
-        self._direct = not self.aux_loss_enabled and direct_loss_suits(self._base, self.args.device)
-        if not self.aux_loss_enabled:
-            # the trainer asked for entropy and accuracy as well; asking again leaves them out of every step
-            add_fused_lm_head(self._base, outputs=("log_probs",))
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> StepOrder:
-        dataset = self.train_dataset if train_dataset is None else train_dataset
-        lengths = [len(ids) for ids in dataset["input_ids"]]
-        rows = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
-        return StepOrder(lengths, rows, self.args.data_seed)
-
-    def compute_loss(
-        self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        """Cross entropy summed over the batch, divided by the trained tokens of the whole effective batch.
-
-        TRL's own version also moves entropy, accuracy and token counts off the device in every micro-batch.
-        """
-        if self.aux_loss_enabled or return_outputs:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        if self._direct:
-            total, trained = direct_loss(self._base, inputs)
-            return total / torch.as_tensor(trained if num_items_in_batch is None else num_items_in_batch).clamp(min=1)
-        inputs["use_cache"] = False
-        outputs = model(**inputs, fused_lm_head=True)
-        count = outputs.label_mask.sum() if num_items_in_batch is None else num_items_in_batch
-        return -outputs.log_probs.sum() / torch.as_tensor(count).clamp(min=1)
-
-    def get_batch_samples(self, epoch_iterator: Iterator[Batch], num_batches: int, device: Any) -> Any:
-        """Fetch the micro-batches of one optimizer step, and keep them in case the step has to be done again."""
-        batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
+    def keep_batches(self, batches: list[Batch]) -> None:
+        """Count the tokens of an optimizer step, and keep its micro-batches in case it has to be done again."""
         counts = [take_counts(batch) for batch in batches]
         self.step_tokens = sum(tokens for tokens, _ in counts)
         self.step_trained_tokens = sum(trained for _, trained in counts)
         self._batches, self._position = batches, 0
-        return batches, items
+
+    def longest_batch(self) -> Batch:
+        """The micro-batch of this run that takes most memory."""
+        rows = int(self.args.per_device_train_batch_size)
+        return longest_batch(self.train_dataset, self.data_collator, rows)
+
+    def measure(self, batches: Iterable[Batch], between: Callable[[], bool] = lambda: True) -> Any:
+        """The held-out rows as `engine.train.evaluation.evaluate` measures them; None when `between` gave it up."""
+        from engine.train.evaluation import evaluate  # which stands on this module
+
+        return evaluate(self.model, batches, self.args.device, between)
 
     def training_step(self, model: Any, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
         """Forward and backward of one micro-batch; cut into smaller pieces when memory runs out."""
@@ -104,7 +89,7 @@ class RunTrainer(SFTTrainer):  # type: ignore[misc]
         whole = self.current_gradient_accumulation_steps
         self.current_gradient_accumulation_steps = whole * len(pieces)
         try:
-            losses = [super(RunTrainer, self).training_step(model, piece, items) for piece in pieces]
+            losses = [super(Enduring, self).training_step(model, piece, items) for piece in pieces]
         finally:
             self.current_gradient_accumulation_steps = whole
         return torch.stack(losses).sum()
@@ -146,7 +131,7 @@ class RunTrainer(SFTTrainer):  # type: ignore[misc]
         weights = safetensors.torch.load_file(str(Path(resume_from_checkpoint) / "adapter_model.safetensors"))
         dtypes = {name: weight.dtype for name, weight in self.model.named_parameters() if weight.requires_grad}
         result = set_peft_model_state_dict(self.model, weights)
-        missing = [key for key in result.missing_keys if "lora_" in key]
+        missing = [key for key in result.missing_keys if "lora_" in key and ".ref." not in key]
         if result.unexpected_keys or missing:
             what = "The adapter in the checkpoint does not fit the model of this recipe."
             raise UserError(what, resume_from_checkpoint, "Start a new run with the changed recipe.")
@@ -155,9 +140,61 @@ class RunTrainer(SFTTrainer):  # type: ignore[misc]
                 weight.data = weight.data.to(dtypes[name])
 
 
+class RunTrainer(Enduring, SFTTrainer):  # type: ignore[misc]
+    """One process, one device. Checkpoints, evaluation and events are the business of the callback beside it."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.data_collator = CountingCollator(self.data_collator)
+        self._base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        self._direct = not self.aux_loss_enabled and direct_loss_suits(self._base, self.args.device)
+        if not self.aux_loss_enabled:
+            # the trainer asked for entropy and accuracy as well; asking again leaves them out of every step
+            add_fused_lm_head(self._base, outputs=("log_probs",))
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> StepOrder:
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        lengths = [len(ids) for ids in dataset["input_ids"]]
+        rows = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+        return StepOrder(lengths, rows, self.args.data_seed)
+
+    def compute_loss(
+        self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Cross entropy summed over the batch, divided by the trained tokens of the whole effective batch.
+
+        TRL's own version also moves entropy, accuracy and token counts off the device in every micro-batch.
+        """
+        if self.aux_loss_enabled or return_outputs:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if self._direct:
+            total, trained = direct_loss(self._base, inputs)
+            return total / torch.as_tensor(trained if num_items_in_batch is None else num_items_in_batch).clamp(min=1)
+        inputs["use_cache"] = False
+        outputs = model(**inputs, fused_lm_head=True)
+        count = outputs.label_mask.sum() if num_items_in_batch is None else num_items_in_batch
+        return -outputs.log_probs.sum() / torch.as_tensor(count).clamp(min=1)
+
+    def get_batch_samples(self, epoch_iterator: Iterator[Batch], num_batches: int, device: Any) -> Any:
+        """Fetch the micro-batches of one optimizer step, and keep them in case the step has to be done again."""
+        batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        self.keep_batches(batches)
+        return batches, items
+
+
+def recompute_activations(model: Any, args: Any) -> None:
+    """Switch gradient checkpointing on where it is wanted: transformers does so only when training begins, and the
+    rehearsal before it would measure a step that keeps every activation."""
+    wanted = getattr(args, "activation_checkpointing", None)
+    if wanted if wanted is not None else args.gradient_checkpointing:
+        name = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
+        options = {f"{name}_checkpointing_kwargs": {"use_reentrant": False}}
+        getattr(model, f"{name}_checkpointing_enable")(**options)
+
+
 def largest_cut(batches: list[Batch]) -> int:
-    """Into how many pieces the largest of these batches can be cut: its rows, or the documents in its packs."""
-    return max((len(b["cu_seq_lens_q"]) - 1 if "cu_seq_lens_q" in b else b["input_ids"].shape[0]) for b in batches)
+    """Into how many pieces the largest of these batches can be cut: its rows, or documents of packs."""
+    return max((len(b["cu_seq_lens_q"]) - 1 if "cu_seq_lens_q" in b else rows_of(b)) for b in batches)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +31,29 @@ class NotFinite(Exception):
         self.name = name
 
 
-def write_training_state(trainer: Any, directory: Path, random_state: RandomState, progress: Progress) -> None:
+@dataclass(frozen=True)
+class Whole:
+    """Weights and optimizer of a model that several processes hold in parts, put together in the host's memory."""
+
+    weights: dict[str, torch.Tensor]
+    optimizer: dict[str, Any]
+
+
+def write_training_state(
+    trainer: Any, directory: Path, random_state: RandomState, progress: Progress, whole: Whole | None = None
+) -> None:
     """Write everything that `trainer` needs to go on into the empty `directory`. Raises NotFinite and OSError.
 
-    No file holds a pickle but torch's own optimizer, schedule and random state, which are read with `weights_only`.
+    `whole` stands for what the trainer holds only a part of. No file holds a pickle but torch's own optimizer,
+    schedule and random state, which are read with `weights_only`.
     """
-    refuse_broken_weights(trainer.model)
-    write_model(trainer.model, directory)
-    _write(trainer.optimizer.state_dict(), directory / "optimizer.pt")
+    if whole is None:
+        refuse_broken_weights(trainer.model)
+        write_model(trainer.model, directory)
+    else:
+        _refuse_broken(whole.weights.items())
+        trainer.model.save_pretrained(directory, state_dict=whole.weights)
+    _write(trainer.optimizer.state_dict() if whole is None else whole.optimizer, directory / "optimizer.pt")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch reminds of saving the optimizer, which we just did
         _write(trainer.lr_scheduler.state_dict(), directory / "scheduler.pt")
@@ -59,7 +76,8 @@ def _write(document: Any, path: Path) -> None:
 def write_model(model: Any, directory: Path) -> None:
     """Write the weights that training changes: the adapter, or the whole model. Raises OSError."""
     if hasattr(model, "peft_config"):
-        model.save_pretrained(directory, safe_serialization=True, save_embedding_layers=False)
+        # only the trained adapter: preference tuning may hold a copy of it as reference
+        model.save_pretrained(directory, selected_adapters=["default"], save_embedding_layers=False)
         (directory / "README.md").unlink(missing_ok=True)
     else:
         model.save_pretrained(directory)
@@ -73,8 +91,12 @@ def read_progress(directory: Path) -> Progress:
 
 def refuse_broken_weights(model: torch.nn.Module) -> None:
     """Raises NotFinite when a trained weight is no number: such a checkpoint would be worse than none."""
-    for name, weight in model.named_parameters():
-        if weight.requires_grad and not bool(torch.isfinite(weight).all()):
+    _refuse_broken((name, weight) for name, weight in model.named_parameters() if weight.requires_grad)
+
+
+def _refuse_broken(weights: Iterable[tuple[str, torch.Tensor]]) -> None:
+    for name, weight in weights:
+        if not bool(torch.isfinite(weight).all()):
             raise NotFinite(name)
 
 

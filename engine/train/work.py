@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.data.prepare import PreparedData, load_examples
+from engine.data.prepare import PreparedData, good_examples, load_examples
 from engine.machine.packages import require_training_packages
+from engine.machine.trackers import require_trackers
 from engine.models.find import ModelFiles, find_model
 from engine.recipe import Recipe
 from engine.runs.store import Run
@@ -18,7 +19,8 @@ def work(run: Run, resuming: bool, engine: Engine) -> str | None:
     """Do the whole run. None when it has finished, else a sentence about why it stopped. Raises UserError."""
     require_training_packages()
     recipe = run.recipe()
-    start = resume.find_start(run, resuming, engine.reporter)
+    require_trackers(recipe.tracking.to)
+    start = resume.agreed_start(run, resuming, engine)
     files = find_model(recipe.model.source, recipe.model.revision)
     base = base_files(files)
     data = load_examples(recipe, _tokenizer_folder(base), progress=lambda _: engine.reporter.tick())
@@ -41,7 +43,7 @@ def work(run: Run, resuming: bool, engine: Engine) -> str | None:
 def sample_prompts(data: PreparedData, count: int) -> list[SamplePrompt]:
     """Prompts of the first held-out rows; without held-out rows there is nothing honest to show."""
     prompts = []
-    for example in data.held_out_examples[:count]:
+    for example in good_examples(data)[:count]:
         if example.is_text or not example.prompt_turns:
             continue
         ids = data.renderer.encode(data.renderer.prompt(example.prompt_turns, example.tools))

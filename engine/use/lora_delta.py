@@ -88,6 +88,8 @@ def read_lora(adapter: Path, stack: ExitStack) -> LoraDelta:
             found.setdefault(match.group(1), {})[match.group(2)] = key
         else:
             whole[name.replace(".modules_to_save", "").replace(".base_layer", "")] = key
+    if config.get("ensure_weight_tying"):
+        whole.pop("lm_head.weight", None)  # peft saves the shared table twice, and the base's files hold it once
     parts = {module: _pair(module, keys) for module, keys in found.items()}
     return LoraDelta(config, weights, parts, whole)
 

@@ -185,7 +185,7 @@ def _refuse_unmergeable(result: Result) -> None:
     names = [targets] if isinstance(targets, str) else targets
     names = [*names, *(config.get("modules_to_save") or [])]
     touched = [name for name in ("lm_head", "embed_tokens") if any(str(item).endswith(name) for item in names)]
-    if base.get("tie_word_embeddings") and touched:
+    if base.get("tie_word_embeddings") and touched and not config.get("ensure_weight_tying"):
         what = f"The adapter changes {touched[0]}, which this model shares between input and output."
         fix = "Merging would change both. Train without it in target_modules, or use the adapter as it is."
         raise UserError(what, str(result.weights), fix)

@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.data.prepare import load_examples
 from engine.data.render import Rendered, Renderer
+from engine.errors import UserError
 from engine.recipe import Recipe
 from engine.runs.store import Run
 from engine.train.schedule import make_schedule
@@ -31,6 +32,7 @@ def export_script(run: Run, base: Path, base_source: str, out: Path, emit: Emit)
     "rows_as_ids", "steps", "notes"}. Raises UserError.
     """
     recipe = run.recipe()
+    _refuse_objective(run, recipe)
     emit({"progress": {"phase": "reading data", "detail": recipe.data.source}})
     prepared = load_examples(recipe, base)
     try:
@@ -55,6 +57,14 @@ def export_script(run: Run, base: Path, base_source: str, out: Path, emit: Emit)
         "requirements": str(out / "requirements.txt"), "commands": script_commands(out), "rows": len(lines["rows"]),
         "held_out": len(lines["held_out"]), "rows_as_ids": as_ids, "steps": schedule.total_steps, "notes": notes,
     }  # fmt: skip
+
+
+def _refuse_objective(run: Run, recipe: Recipe) -> None:
+    """The script writes answers; comparing them takes a trainer and batches of another kind. Raises UserError."""
+    if recipe.method.objective != "sft":
+        what = f"A script is made for supervised fine-tuning only, and {run.name} was trained with "
+        fix = "Give the recipe and the data away instead, or merge the model: tunewright export --to merged."
+        raise UserError(f"{what}{recipe.method.objective.upper()}.", str(run.path), fix)
 
 
 def script_commands(out: Path) -> list[list[str]]:
@@ -102,6 +112,8 @@ def _values(name: str, recipe: Recipe, source: str, pad: str, steps: int, warmup
         "MICRO_BATCH": training.micro_batch_size, "ACCUMULATION": training.gradient_accumulation_steps,
         "RATE": training.learning_rate, "SCHEDULER": _SCHEDULERS[training.scheduler], "WARMUP": warmup,
         "OPTIMIZER": training.optimizer, "DECAY": training.weight_decay, "CLIP": training.max_grad_norm,
+        "LAYERS": method.layers, "DORA": method.dora, "RSLORA": method.rslora, "EMBEDDINGS": method.train_embeddings,
+        "NOISE": training.neftune_alpha or None, "OFFLOADING": training.activation_offloading,
         "CHECKPOINTING": Literal(_checkpointing(training.gradient_checkpointing)),
     }  # fmt: skip
 

@@ -26,6 +26,8 @@ PRECISION = @PRECISION@
 SEQUENCE_LENGTH = @SEQUENCE_LENGTH@
 PACKING = @PACKING@
 SEED = @SEED@
+LAYERS = @LAYERS@  # such as 0-7,12; empty is all
+EMBEDDINGS = @EMBEDDINGS@
 
 ON_CPU = not torch.cuda.is_available()
 COMPUTE = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[PRECISION]
@@ -70,15 +72,43 @@ def load_model():
     if METHOD == "full":
         return model
     set_seed(SEED)
+    targets, layers = @TARGETS@, chosen_layers()
+    if layers and targets == "all-linear":  # peft wants names to choose layers
+        head = model.get_output_embeddings()
+        linear = [(name, part) for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)]
+        targets = sorted({name.rpartition(".")[2] for name, part in linear if part is not head})
     lora = LoraConfig(
         r=@RANK@,
         lora_alpha=@ALPHA@,
         lora_dropout=@DROPOUT@,
-        target_modules=@TARGETS@,
+        target_modules=targets,
+        layers_to_transform=layers or None,
+        use_dora=@DORA@,
+        use_rslora=@RSLORA@,
         bias="none",
         task_type="CAUSAL_LM",
+        **trained_embeddings(model),
     )
     return get_peft_model(model, lora)
+
+
+def chosen_layers():
+    """The numbers of the layers that get an adapter; none means all."""
+    numbers = set()
+    for part in filter(None, LAYERS.replace(" ", "").split(",")):
+        first, _, last = part.partition("-")
+        numbers.update(range(int(first), int(last or first) + 1))
+    return sorted(numbers)
+
+
+def trained_embeddings(model):
+    """Token embeddings and, where it is a weight of its own, the output head are trained whole when that is wanted."""
+    if not EMBEDDINGS:
+        return {}
+    tied = model.config.get_text_config().tie_word_embeddings
+    wanted = [model.get_input_embeddings()] + ([] if tied else [model.get_output_embeddings()])
+    names = [name.rpartition(".")[2] for name, part in model.named_modules() if any(part is one for one in wanted)]
+    return {"modules_to_save": names, "ensure_weight_tying": tied}
 
 
 def main():
@@ -114,6 +144,8 @@ def main():
         bf16=PRECISION == "bf16",
         fp16=PRECISION == "fp16" and not ON_CPU,
         loss_type="nll",
+        neftune_noise_alpha=@NOISE@,
+        activation_offloading=@OFFLOADING@,
         logging_steps=1,
         logging_nan_inf_filter=False,
         report_to="none",

@@ -114,5 +114,5 @@ def test_the_words_for_several_devices_and_for_a_waiting_job() -> None:
     rehearsal = {"device": "cuda", "allocated_bytes": 2**30, "devices": [{"allocated_bytes": 2**30},
                                                                         {"allocated_bytes": 2**31}]}  # fmt: skip
     assert memory_words(rehearsal) == "Measured 1.0 GiB at the longest batch. On 2 devices: 1.0 GiB, 2.0 GiB."
-    waiting = Liveness("queued", "Queued as SLURM job 12: number 2 of 5 that wait in its partition.")
+    waiting = Liveness("queued", "Queued as SLURM job 12: position 2 of 5, reason Priority.")
     assert state_of(History(), waiting) == (waiting.detail, "warn")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.exchange.writing import WRITERS, write_foreign
 from engine.machine.packages import require_training_packages
 from tui.jobs import run_job
 from tui.steps.words import gigabytes
@@ -21,6 +22,8 @@ OPTIONS = ("create", "type", "llama_cpp", "fetch_converter", "adapter_only", "ol
 
 def run(arguments: Namespace) -> int:
     """Export and say where it is and how to use it."""
+    if arguments.to in WRITERS:
+        return _recipe(arguments)
     require_training_packages()
     request: dict[str, Any] = {"run": str(run_of(arguments).path), "to": arguments.to}
     if arguments.out:
@@ -37,6 +40,23 @@ def run(arguments: Namespace) -> int:
         print_json(result)
     else:
         say(*_lines(result))
+    return 0
+
+
+def _recipe(arguments: Namespace) -> int:
+    """The recipe of a run in the form of another program."""
+    run = run_of(arguments)
+    files, left = write_foreign(run.recipe(), arguments.to)
+    folder = Path(arguments.out).expanduser().absolute() if arguments.out else run.exports_dir / arguments.to
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    if arguments.json:
+        print_json({"to": arguments.to, "out": str(folder), "files": list(files), "left": left})
+        return 0
+    say(*fields({"out": str(folder), "files": ", ".join(files)}))
+    for key, why in left.items():
+        say(f"Note: {key} could not be carried: {why}")
     return 0
 
 

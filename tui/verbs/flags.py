@@ -180,6 +180,13 @@ def go_on(parser: ArgumentParser) -> None:
     as_json(parser)
 
 
+def bring(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help=".yaml, .sh, .ipynb or .py")
+    parser.add_argument("--out", metavar="FILE", help="the recipe to write (default: it is only shown)")
+    parser.add_argument("--force", action="store_true", help="write over a file that exists")
+    as_json(parser)
+
+
 def chat(parser: ArgumentParser) -> None:
     run_name(parser)
     parser.add_argument("--prompt", action="append", default=[], metavar="TEXT",
@@ -204,10 +211,11 @@ def export(parser: ArgumentParser) -> None:
     run_name(parser)
     parser.add_argument(
         "--to",
-        choices=("merged", "ollama", "gguf", "script", "hub"),
+        choices=("merged", "ollama", "gguf", "script", "hub", "axolotl", "llamafactory"),
         required=True,
         help="merged: one model folder in 16 bits; ollama: a GGUF file (or that folder) and a Modelfile; gguf: one "
-        "file for llama.cpp; script: a program that repeats the run; hub: a private repository",
+        "file for llama.cpp; script: a program that repeats the run; hub: a private repository; "
+        "axolotl, llamafactory: the recipe in their form",
     )
     parser.add_argument("--out", metavar="DIR", help="default: exports/ in the folder of the run")
     _to_ollama(parser)

@@ -39,6 +39,8 @@ VERBS: tuple[Verb, ...] = (
     Verb("new", "write a recipe file without training",
          "tunewright new --model ./base --data rows.jsonl --out recipe.toml", "tui.verbs.new:run", flags.new,
          "tui.verbs.new:describe_keys"),
+    Verb("import", "make a recipe from an Axolotl or LLaMA-Factory file, a TRL command line or an Unsloth notebook",
+         "tunewright import axolotl.yaml --out recipe.toml", "tui.verbs.bring:run", flags.bring),
     Verb("train", "start a run in the background and say its name",
          "tunewright train --model ./base --data rows.jsonl --set training.epochs=2", "tui.verbs.train:run",
          flags.train),

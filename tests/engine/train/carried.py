@@ -50,6 +50,18 @@ def carry(run: Run, resume: bool = False) -> Carried:
         os.umask(before)
 
 
+class OnDemand(dict[str, Carried]):
+    """Runs by name, each carried out when it is first asked for: a part of the tests takes a part of the time."""
+
+    def __init__(self, make: Callable[[str], Run]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, name: str) -> Carried:
+        self[name] = carry(self._make(name))
+        return self[name]
+
+
 def copy_until(carried: Carried, name: str, step: int) -> Run:
     """A copy of a run as it was when the checkpoint of `step` was its newest, and nothing after it had happened."""
     target = carried.run.path.with_name(name)

@@ -1,0 +1,1 @@
+"""Recipes of other programs, read and written."""
