@@ -1,5 +1,6 @@
 """`python -m engine train RUN_DIR [--resume]` carries out a run; `python -m engine job NAME` answers one request.
 
+`python -m engine queue DIR` works off a queue of runs.
 `python -m engine rank RUN_DIR` is one of several processes of a run; only torchrun starts it.
 """
 
@@ -31,6 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
             code = work_as_rank(Path(directory), resume="--resume" in words)
             sys.stderr.flush()
             os._exit(code)  # all is written, and clearing the libraries away takes two seconds of everybody's time
+        case ["queue", directory]:
+            from engine.runs.queue_work import work_off
+
+            return work_off(Path(directory))
         case ["job", name]:
             from engine.jobs import serve
 

@@ -180,6 +180,20 @@ def go_on(parser: ArgumentParser) -> None:
     as_json(parser)
 
 
+def queue(parser: ArgumentParser) -> None:
+    parser.add_argument("recipes", metavar="RECIPE", nargs="*", help="recipe files, in their order; none lists queues")
+    parser.add_argument("--sweep", metavar="KEY=A,B", action="append", default=[],
+                        help="one run for each value; several sweeps make every combination")  # fmt: skip
+    parser.add_argument("--per-gpu", action="store_true", help="as many runs at a time as there are GPUs, one on each")
+    parser.add_argument("--name", metavar="NAME", help="name of the queue (default: its date)")
+    parser.add_argument("--wait", action="store_true", help="stay until all runs have ended, then compare them")
+    parser.add_argument("--show", metavar="NAME", help="how the runs of a queue stand")
+    parser.add_argument("--stop", metavar="NAME", help="save and stop what goes on, and start no more")
+    parser.add_argument("--go-on", metavar="NAME", help="go on with a queue that was stopped or lost its machine")
+    runs(parser)
+    as_json(parser)
+
+
 def bring(parser: ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help=".yaml, .sh, .ipynb or .py")
     parser.add_argument("--out", metavar="FILE", help="the recipe to write (default: it is only shown)")
