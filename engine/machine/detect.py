@@ -7,9 +7,10 @@ import platform
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from engine.machine.abilities import ABILITIES
 from engine.machine.gpus import BF16_CAPABILITY, Gpu, GpuUser, read_nvidia
 from engine.machine.host import GIB, Host, read_host
-from engine.machine.other_gpus import read_amd, read_apple
+from engine.machine.other_gpus import read_amd, read_apple, read_intel
 from engine.machine.visible import choose_visible
 
 __all__ = ["Gpu", "GpuUser", "Host", "Machine", "detect_machine", "pretend"]
@@ -34,7 +35,7 @@ class Machine:
     @property
     def best_gpu(self) -> Gpu | None:
         """The device with the most free memory that can train here, None when there is none."""
-        able = [gpu for gpu in self.gpus if gpu.kind != "mps"]
+        able = [gpu for gpu in self.gpus if ABILITIES[gpu.kind].trains]
         return max(able, key=lambda gpu: gpu.free_bytes, default=None)
 
     @property
@@ -51,7 +52,7 @@ def detect_machine(runs_directory: Path | None = None) -> Machine:
     gpus, hidden = choose_visible(reading.gpus, os.environ)
     notes.extend(hidden)
     if not reading.gpus:
-        for other in (read_amd(), read_apple()):
+        for other in (read_amd(), read_intel(), read_apple()):
             if other.gpus or other.notes:
                 notes = [note for note in notes if "no NVIDIA card was found" not in note]
             gpus += other.gpus

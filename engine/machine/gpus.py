@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-GpuKind = Literal["cuda", "rocm", "mps", "pretend"]
+GpuKind = Literal["cuda", "rocm", "mps", "xpu", "pretend"]
 
 BF16_CAPABILITY = (
     8,

@@ -1,4 +1,4 @@
-"""AMD and Apple devices: recognised and told what works there, without their libraries."""
+"""AMD, Intel and Apple devices: recognised and told what works there, without their libraries."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ APPLE_NOTE = (
 )
 
 
+INTEL_FILES = ("card[0-9]*/device/tile0/physical_vram_size_bytes", "card[0-9]*/lmem_total_bytes")
+INTEL_NOTE = (
+    "An Intel GPU was found. Training on it (XPU) is not offered, since it has not been tried; planning for other GPUs "
+    "and training of small models on the processor work."
+)
+
+
 def read_amd(drm: Path = Path("/sys/class/drm")) -> GpuReading:
     """AMD devices by the amdgpu driver's files in sysfs (mem_info_vram_total, mem_info_vram_used). Never raises."""
     gpus: list[Gpu] = []
@@ -35,6 +42,22 @@ def read_amd(drm: Path = Path("/sys/class/drm")) -> GpuReading:
         name = _text(device / "product_name") or "AMD GPU"
         gpus.append(Gpu(index, _text(device / "unique_id"), name, total, max(0, total - used), None, True, "rocm"))
     return GpuReading(tuple(gpus), (AMD_NOTE,) if gpus else ())
+
+
+def read_intel(drm: Path = Path("/sys/class/drm")) -> GpuReading:
+    """Intel devices with memory of their own, by the files of the xe driver (physical_vram_size_bytes) or of i915
+    (lmem_total_bytes) in sysfs. Never raises."""
+    gpus: list[Gpu] = []
+    try:
+        files = sorted(file for pattern in INTEL_FILES for file in drm.glob(pattern))
+    except OSError:
+        return GpuReading(())
+    for index, file in enumerate(files):
+        text = _text(file)
+        total = int(text, 0) if text.replace("x", "").isalnum() and text[:1].isdigit() else 0
+        if total:
+            gpus.append(Gpu(index, "", "Intel GPU", total, total, None, True, "xpu"))
+    return GpuReading(tuple(gpus), (INTEL_NOTE,) if gpus else ())
 
 
 def read_apple(system: str = sys.platform, processor: str | None = None) -> GpuReading:

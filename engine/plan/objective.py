@@ -19,6 +19,7 @@ EXPERT = {
     "method.train_embeddings": "Only needed for new words or a new language.",
     "training.activation_offloading": "Activations stay on the device, which is faster.",
     "training.neftune_alpha": "No noise; what it gains depends on the data.",
+    "evaluation.held_out_share": "A number of rows is held out.",
     "evaluation.patience": "The run goes to its end; the best checkpoint is kept.",
     "evaluation.general": "No text was given to measure what is forgotten.",
 }  # fmt: skip

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from engine.errors import UserError
+from engine.machine.abilities import why_not
 from engine.machine.detect import Machine
 from engine.machine.tiers import check_tier, load_tiers
 from engine.models.find import ModelFiles
@@ -87,7 +88,7 @@ def plan_method(here: Situation, method: str, wanted: str | None) -> MethodPlan:
     """One method's best settings here, whether they fit, and why each is as it is."""
     unavailable = why_unavailable(here.spec, here, method)
     base, answers = starting_shape(here, method)
-    held_out = here.pick("evaluation.held_out_rows", settings.held_out_rows(here.data))
+    held_out = here.pick("evaluation.held_out_rows", _held_out(here))
     objective = here.objective
     epochs = here.pick("training.epochs", settings.epochs(here.data, str(objective.value)))
     work = here.work(float(str(epochs.value)), int(str(held_out.value)))
@@ -125,13 +126,20 @@ def plan_method(here: Situation, method: str, wanted: str | None) -> MethodPlan:
     )
 
 
+def _held_out(here: Situation) -> Answer:
+    """Rows to hold out: of the share that was asked for, else what suits the data."""
+    share = here.overrides.get("evaluation.held_out_share")
+    if share is None or not share.value:
+        return settings.held_out_rows(here.data)
+    rows = round(float(str(share.value)) * here.data.rows) if here.data is not None else 0
+    return recommended(rows, f"{float(str(share.value)):.1%} of the rows, as you set it.")
+
+
 def why_unavailable(spec: ModelSpec, here: Situation, method: str) -> str:
     """Why a method cannot be used here at all, "" when it can."""
     if spec.quantization and method != "qlora":
         return "The weights are already in 4 bits; only an adapter can be trained on them (QLoRA)."
-    if method == "qlora" and here.gpu is not None and here.gpu.kind in ("rocm", "mps"):
-        return "4-bit training needs an NVIDIA GPU; bitsandbytes is not checked on others here."
-    return ""
+    return why_not(here.gpu.kind if here.gpu is not None else "cpu", method)
 
 
 def total_steps(here: Situation, candidate: Candidate, rows: int, epochs: float) -> int:

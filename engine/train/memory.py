@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,12 +23,15 @@ class Peak:
 
 
 def choose_device() -> torch.device:
-    """The GPU when there is one that torch can use, else Apple's, else the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda", 0)
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+    """The GPU (NVIDIA, or AMD under ROCm's name for it) when there is one that torch can use, else the CPU.
+
+    Apple's and Intel's GPUs are left alone, as the table of `engine.machine.abilities` says and the plan counts on;
+    TUNEWRIGHT_DEVICE=mps or xpu tries one at one's own risk.
+    """
+    asked = os.environ.get("TUNEWRIGHT_DEVICE", "")
+    if asked in ("mps", "xpu", "cpu"):
+        return torch.device(asked)
+    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def reset_peak(device: torch.device) -> None:

@@ -61,6 +61,7 @@ def no_input(parser: ArgumentParser) -> None:
 
 def hardware(parser: ArgumentParser) -> None:
     pretend(parser)
+    parser.add_argument("--table", action="store_true", help="what works on NVIDIA, AMD, Apple, Intel and processors")
     runs(parser)
     as_json(parser)
 

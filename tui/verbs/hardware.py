@@ -6,6 +6,7 @@ import dataclasses
 from argparse import Namespace
 from typing import Any
 
+from engine.machine.abilities import table
 from engine.machine.detect import Machine, detect_machine, pretend
 from tui.steps.machine import hardware, notes, tier_title, tiers
 from tui.verbs.output import fields, paragraph, print_json, say
@@ -25,6 +26,11 @@ def run(arguments: Namespace) -> int:
             mark = "ok" if line.met else "no"
             say(f"    {mark}  {line.what:<5} needs {line.need_gb:g} GB, {line.have_gb:g} GB here")
     say("", "A tier counts GB as on a shop label, 10^9 bytes; the lines above count GiB, 2^30.", "")
+    if arguments.table:
+        for title, methods, precisions, checked, remark in table():
+            say(f"{title}: {methods}. Numbers: {precisions}. Training {checked}.")
+            paragraph(remark)
+        say("")
     for note in notes(machine):
         paragraph(note)
     return 0

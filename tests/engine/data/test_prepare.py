@@ -145,3 +145,12 @@ def test_bad_rows_are_passed_over_only_when_asked(
         prepare(make_model(), path)
     prepared = prepare(make_model(name="other"), path, data__skip_bad_rows=True, evaluation__held_out_rows=0)
     assert len(prepared.train) == 10 and [row.kind for row in prepared.skipped] == ["unreadable"]
+
+
+def test_a_share_of_the_rows_is_held_out_and_rows_are_limited(make_model: Any, make_rows: Any) -> None:
+    rows = [{"prompt": f"q {n}", "completion": f"a {n}"} for n in range(40)]
+    shared = {"evaluation__held_out_rows": 0, "evaluation__held_out_share": 0.1}
+    prepared = prepare(make_model(), make_rows(rows), **shared)
+    assert (len(prepared.train), len(prepared.held_out)) == (36, 4)
+    prepared = prepare(make_model(name="b"), make_rows(rows), **shared, data__max_rows=10)
+    assert (len(prepared.train), len(prepared.held_out)) == (9, 1)

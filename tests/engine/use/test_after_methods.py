@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +44,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Carried]:
     files["dpo"] = files["orpo"] = write_pairs(root / "pairs.jsonl")
 
     def make(case: str) -> Run:
-        changes = {"training__max_steps": 4, **CASES[case]}
+        changes = {"training__max_steps": 4, "method__dropout": 0.0, **CASES[case]}
         return material.make_run(root / "runs", case, model, files[changes.get("method__objective", "sft")], **changes)
 
     return OnDemand(make)
@@ -83,3 +86,16 @@ def test_the_script_of_an_experts_run_holds_its_settings(runs: dict[str, Carried
 def test_the_result_says_how_it_was_made(runs: dict[str, Carried]) -> None:
     facts = json.loads((runs["dpo"].run.result_dir / "result.json").read_text())
     assert facts["objective"] == "dpo"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", ["layers", "embeddings", "dora", "rslora"])
+def test_the_script_of_an_experts_run_gives_the_same_losses(
+    runs: dict[str, Carried], case: str, tmp_path: Path
+) -> None:
+    out = Path(export_run(runs[case].run.path, "script", tmp_path / "script", quiet)["out"])
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    subprocess.run([sys.executable, str(out / "train.py")], env=environment, check=True, cwd=out, capture_output=True)
+    theirs = [entry["loss"] for entry in json.loads((out / "output" / "losses.json").read_text()) if "loss" in entry]
+    ours = [event["loss"] for event in runs[case].of("step")]
+    assert theirs == pytest.approx(ours, rel=1e-4)
