@@ -64,6 +64,7 @@ class MethodPart:
     dora: bool = False
     rslora: bool = False
     train_embeddings: bool = False
+    backend: str = "trl"
     objective: Objective = "sft"
     beta: float = 0.1
     reference: str = "beside"

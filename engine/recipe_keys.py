@@ -93,6 +93,7 @@ class Key:
 
 
 METHODS = ("full", "lora", "qlora")
+BACKENDS = ("trl", "unsloth")
 OBJECTIVES = ("sft", "dpo", "kto", "orpo")
 REFERENCES = ("beside", "precomputed")
 SHARDINGS = ("none", "fsdp2")
@@ -154,6 +155,10 @@ _TABLE: Sequence[Key] = (
     Key("method.train_embeddings", "bool", False, "Train embeddings",
         "Train the token embeddings and the output head whole, beside the adapter.",
         "On helps with a new language or new words; it takes much more memory and disk.", expert=True),
+    Key("method.backend", "choice", "trl", "Backend",
+        "Who trains: trl with transformers' own layers, or Unsloth's faster ones, in an environment of its own.",
+        "Unsloth can save time and memory on one NVIDIA GPU; trl knows every model and method here.",
+        choices=BACKENDS, expert=True),
     Key("method.objective", "choice", "sft", "Objective",
         "What is learned from a row. sft: to write the answer. dpo and orpo: to prefer the chosen answer to the "
         "rejected one. kto: to write answers marked good and not those marked bad. orpo is experimental.",

@@ -46,12 +46,10 @@ def choose_answers(console: Console) -> Answers:
 
 def _go_on(console: Console, run: Run) -> None:
     """Raises WentOn, or says why the run does not go on."""
-    from engine.machine.packages import require_training_packages
-    from tui.screens.run_list import go_on
+    from engine.runs.resume import resume_run
 
     try:
-        require_training_packages()
-        go_on(run)
+        resume_run(run)
     except UserError as error:
         console.say(f"! {error.what}", f"  {error.fix}")
         return

@@ -21,6 +21,7 @@ from engine.runs.lock import lock_owner
 from engine.runs.nodes import ONE_NODE, Nodes
 from engine.runs.slurm import place_of
 from engine.runs.store import Run
+from engine.runs.unsloth_place import import_path, interpreter
 
 State = Literal["new", "running", "stalled", "stopped", "failed", "finished", "lost", "elsewhere", "queued"]
 
@@ -128,9 +129,7 @@ def launch_rehearsal(run: Run) -> int:
     return launch(run, environment={REHEARSE_ONLY: "1"})
 
 
-def launch(
-    run: Run, resume: bool = False, environment: dict[str, str] | None = None, nodes: Nodes = ONE_NODE
-) -> int:
+def launch(run: Run, resume: bool = False, environment: dict[str, str] | None = None, nodes: Nodes = ONE_NODE) -> int:
     """Start the engine in a session of its own and return its pid once it holds the run's lock.
 
     It shares no terminal, pipe or session with us, so that nothing which ends us ends it.
@@ -140,9 +139,12 @@ def launch(
     if owner is not None:
         fix = f"Look at it: tunewright attach {run.name}."
         raise UserError(f"Run {run.name} is already being carried out (process {owner.pid}).", str(run.path), fix)
-    command = [sys.executable, "-P", "-m", "engine", "train", str(run.path), *(["--resume"] if resume else []),
+    other = interpreter(run.recipe())
+    command = [other or sys.executable, "-P", "-m", "engine", "train", str(run.path), *(["--resume"] if resume else []),
                *nodes.words()]  # fmt: skip
     settings = engine_environment(environment)
+    if other:
+        settings["PYTHONPATH"] = import_path()
     if detachment().how == "scope":
         process = _start(run, [*scope_command(run.name), *command], settings)
         if _await_lock(run, process, scope=True):

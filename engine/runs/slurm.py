@@ -77,12 +77,14 @@ def submit(run: Run, script: Path) -> str:
         said = " ".join((done.stderr or done.stdout).split())[:400]
         raise UserError(f"SLURM did not take the job: {said}", str(script), fix, 1)
     job = done.stdout.strip().partition(";")[0]
+    _answers.pop(job, None)
     write_atomic(record_path(run), json.dumps({"job": job, "submitted": time.time(), "script": str(script)}))
     return job
 
 
 def cancel(job: str) -> bool:
     """Take a job out of the queue. Whether SLURM said yes."""
+    _answers.pop(job, None)
     return _ask("scancel", job) is not None
 
 

@@ -46,6 +46,11 @@ class Run:
         return self.path.name
 
     @property
+    def word(self) -> str:
+        """What a person types for this run: its name, or its path where the name alone would not find it."""
+        return self.name if self.path.parent == runs_root() else str(self.path)
+
+    @property
     def recipe_path(self) -> Path:
         return self.path / "recipe.toml"
 

@@ -11,7 +11,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.utils.logging import disable_progress_bar
 
 from engine.runs.store import Run
-from engine.train import facts, load, memory, resume, surroundings
+from engine.train import facts, load, memory, resume, surroundings, unsloth
 from engine.train.callbacks import Conductor
 from engine.train.checkpoint import Checkpoint
 from engine.train.general_text import GeneralText
@@ -96,12 +96,25 @@ def _take_up(session: Session, start: Checkpoint) -> None:
 def _model(inputs: Inputs, device: torch.device) -> Any:
     """The model to train: a full model comes from the checkpoint itself when there is one."""
     recipe, start = inputs.recipe, inputs.start
+    if recipe.method.backend == "unsloth":
+        return _model_of_unsloth(inputs, device)
     if recipe.method.name == "full":
         return load.load_model(start.path if start is not None else inputs.directory, recipe, device)
     base = load.load_model(inputs.directory, recipe, device)
     if inputs.files.is_adapter and inputs.files.directory is not None:
         return load.open_adapter(base, inputs.files.directory)
     return load.add_adapter(base, recipe.method, recipe.training.seed)
+
+
+def _model_of_unsloth(inputs: Inputs, device: torch.device) -> Any:
+    """The same by Unsloth, which was imported before everything else."""
+    recipe, start = inputs.recipe, inputs.start
+    full = recipe.method.name == "full"
+    directory = start.path if full and start is not None else inputs.directory
+    base = unsloth.load_model(directory, recipe, load.base_dtype(recipe, device))
+    if inputs.files.is_adapter and inputs.files.directory is not None:
+        return load.open_adapter(base, inputs.files.directory)
+    return base if full else unsloth.add_adapter(base, recipe)
 
 
 def _connect(inputs: Inputs, session: Session, trainer: Any, tokenizer: Any, batches: Any) -> Machinery:

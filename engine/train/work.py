@@ -34,7 +34,10 @@ def work(run: Run, resuming: bool, engine: Engine) -> str | None:
     engine.reporter.phase("loading model", _what_is_loaded(recipe, base))
     directory = model_directory(base)
     surroundings.go_offline()
+    if recipe.method.backend == "unsloth":
+        from engine.train.unsloth import import_first
 
+        import_first()
     from engine.train.phases import go_through  # torch and what stands on it: some five seconds
 
     return go_through(Inputs(run, recipe, data, files, directory, start, prompts, template), engine)

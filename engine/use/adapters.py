@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.errors import UserError
 from engine.runs.files import read_json
+from engine.use.combining import check_combinable, obstacle
 from engine.use.finished import Result, open_result
 from engine.use.portable import copy_tokenizer
 from engine.use.staging import MARK, staged
@@ -23,22 +24,31 @@ FIGURES = ("accuracy", "exact_match", "macro_f1", "rouge_l", "perplexity", "loss
 
 
 def describe(result: Result) -> dict[str, Any]:
-    """One adapter: what it was trained on, its size, what was measured, and the commands that serve it."""
+    """One adapter: what it was trained on, its size, what was measured, and the commands that serve it.
+
+    `held_out_loss` is the best of the training, in nats for each token (of a pair for preferences), None when nothing
+    was held out; `uncombinable` says why it stays alone, empty when it can be combined.
+    """
     config = read_json(result.weights / "adapter_config.json")
     targets = config.get("target_modules") or []
     return {
         "run": result.run.name,
+        "run_directory": str(result.run.path),
         "directory": str(result.weights),
         "base": result.base_source,
         "base_directory": str(result.base),
         "method": result.method,
+        "objective": result.recipe.method.objective,
+        "data": result.recipe.data.source,
         "rank": int(config.get("r") or 0),
         "alpha": config.get("lora_alpha"),
         "targets": [targets] if isinstance(targets, str) else sorted(targets),
         "bytes": (result.weights / "adapter_model.safetensors").stat().st_size,
         "steps": result.steps,
+        "held_out_loss": read_json(result.run.result_dir / "result.json").get("best_eval_loss"),
         "measured": _measured(result),
         "commands": serve_commands(result, int(config.get("r") or 8)),
+        "uncombinable": obstacle(config),
     }
 
 
@@ -54,15 +64,22 @@ def _measured(result: Result) -> dict[str, Any]:
 
 def serve_commands(result: Result, rank: int) -> list[list[str]]:
     """vLLM with the adapter beside the base; for llama.cpp the adapter becomes a file of its own first."""
-    largest = next((allowed for allowed in VLLM_RANKS if allowed >= rank), VLLM_RANKS[-1])
     name = result.run.name
     file = result.run.exports_dir / "gguf" / f"{name}-adapter-f16.gguf"
     return [
-        ["vllm", "serve", str(result.base), "--enable-lora", "--max-lora-rank", str(largest),
-         "--lora-modules", f"{name}={result.weights}"],
+        *vllm_commands(result.base, name, result.weights, rank),
         ["tunewright", "export", name, "--to", "gguf", "--adapter-only", "--type", "f16"],
         ["llama-server", "-m", "BASE.gguf", "--lora", str(file)],
     ]  # fmt: skip
+
+
+def vllm_commands(base: Path, name: str, adapter: Path, rank: int) -> list[list[str]]:
+    """The command that serves the base with the adapter beside it; none for a rank that vLLM does not take."""
+    allowed = next((each for each in VLLM_RANKS if each >= rank), 0)
+    if not allowed:
+        return []
+    return [["vllm", "serve", str(base), "--enable-lora", "--max-lora-rank", str(allowed),
+             "--lora-modules", f"{name}={adapter}"]]  # fmt: skip
 
 
 def list_adapters(runs: Sequence[str]) -> list[dict[str, Any]]:
@@ -92,6 +109,7 @@ def combine(weights: Mapping[str, float], out: Path, emit: Emit) -> dict[str, An
     for result in results:
         if not result.is_adapter:
             raise UserError("Full fine-tuning leaves no adapter.", result.run.name, "Name runs with LoRA or QLoRA.")
+    check_combinable([(each.run.name, read_json(each.weights / "adapter_config.json")) for each in results])
     emit({"progress": {"phase": "loading model", "detail": results[0].base_source}})
     pair = Pair(results[0], "cpu")
     names = ["tuned", *(f"other-{number}" for number in range(1, len(results)))]
@@ -106,6 +124,7 @@ def combine(weights: Mapping[str, float], out: Path, emit: Emit) -> dict[str, An
         (stage / MARK).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     config = read_json(out / "adapter_config.json")
     reply = {"out": str(out), "combined": parts, "base": results[0].base_source, "rank": int(config["r"])}
+    reply["commands"] = vllm_commands(results[0].base, out.name, out, int(config["r"]))
     return {**reply, "bytes": (out / "adapter_model.safetensors").stat().st_size}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
+from engine.use.combining import check_combinable, without_scale
 from engine.use.finished import Result
 
 Side = str
@@ -160,7 +161,10 @@ class Pair:
         self._models[name] = self._models["tuned"].eval()
 
     def combine(self, name: str, weights: dict[Side, float]) -> None:
-        """A new adapter from several, each with its weight: exact, since their ranks are put side by side."""
+        """A new adapter from several, each with its weight: exact, since their ranks are put side by side.
+
+        Raises UserError for adapters with which that would not be exact.
+        """
         self._refuse_name(name)
         unknown = [side for side in weights if side == "base" or side not in self._models]
         if unknown or len(weights) < 2 or not self.shares_one_model:
@@ -168,7 +172,10 @@ class Pair:
             raise UserError("These adapters cannot be combined.", ", ".join(weights), fix)
         names = [_peft_name(side) for side in weights]
         model = self._models["tuned"]
+        configs = [model.peft_config[each].to_dict() for each in names]
+        check_combinable(list(zip(weights, configs, strict=True)))
         model.add_weighted_adapter(names, list(weights.values()), _peft_name(name), combination_type="cat")
+        without_scale(model, _peft_name(name))
         self._models[name] = model.eval()
 
     def _refuse_name(self, name: str) -> None:

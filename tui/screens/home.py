@@ -244,14 +244,14 @@ class HomeScreen(Screen[None]):
         self.tunewright.open_wizard(answers)
 
     async def action_resume(self) -> None:
-        """Start the engine again from the last checkpoint."""
-        from tui.screens.run_list import go_on
+        """Start the engine again from the last checkpoint, or hand the run in to SLURM again."""
+        from engine.runs.resume import resume_run
 
         run = self._run()
         if run is None:
             return
         try:
-            await in_thread(lambda: go_on(run))
+            await in_thread(lambda: resume_run(run))
         except UserError as error:
             self._say(error)
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.runs.control import discard_requests
 from engine.runs.process import Liveness, liveness
 from engine.runs.recover import checkpoint_step
 from engine.runs.store import Run, list_runs, runs_root
@@ -15,7 +14,7 @@ from tui.text import clean
 WORDS = {
     "starting": "starting", "running": "training", "stalled": "stalled", "stopped": "stopped, can be resumed",
     "failed": "failed", "finished": "finished", "lost": "lost, can be resumed", "elsewhere": "on another machine",
-    "new": "not started",
+    "new": "not started", "queued": "waits in the queue",
 }  # fmt: skip
 ACTIONS = {
     "finished": ("chat", "evaluate", "export", "clone", "delete"),
@@ -24,7 +23,7 @@ ACTIONS = {
     "failed": ("resume", "clone", "delete"),
     "new": ("resume", "clone", "delete"),
 }
-GOOD = {"finished": True, "running": None, "starting": None, "stopped": None}
+GOOD = {"finished": True, "running": None, "starting": None, "stopped": None, "queued": None}
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,8 @@ def read_lines() -> list[RunLine]:
 
 def _line(run: Run) -> RunLine:
     state, now = run.state(), liveness(run)
+    if now.state == "queued":
+        return RunLine(run, now.state, clean(now.detail))
     return RunLine(run, now.state, clean(lost_words(run, now)) if now.state == "lost" else _detail(state))
 
 
@@ -70,15 +71,6 @@ def lost_words(run: Run, now: Liveness) -> str:
     step = checkpoint_step(run)
     where = f"It can go on from step {step:,}." if step else "It has no checkpoint yet, so it would begin again."
     return f"{now.detail} {where}"
-
-
-def go_on(run: Run) -> None:
-    """Start the engine of a run that has ended early, or was never started. Raises UserError."""
-    from engine.runs import process
-
-    begun = bool(run.state() or run.events_path.exists())
-    discard_requests(run)
-    process.launch(run, resume=begun)
 
 
 def _detail(state: dict[str, object]) -> str:

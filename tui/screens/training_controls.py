@@ -10,7 +10,8 @@ from textual.screen import Screen
 from engine.errors import UserError
 from engine.runs.control import request
 from engine.runs.history import History
-from engine.runs.process import launch
+from engine.runs.resume import resume_run
+from engine.runs.slurm import cancel, job_of
 from engine.runs.store import Run
 from tui.screens.background import in_thread
 from tui.screens.question import QuestionScreen
@@ -56,7 +57,12 @@ class Controls(Screen[None]):
         return True
 
     def action_stop(self) -> None:
-        """Ask before asking the engine."""
+        """Ask before asking the engine, or before taking a job that waits out of the queue."""
+        if self.reading is not None and self.reading.liveness.state == "queued":
+            question = f"Take SLURM job {job_of(self.run)} out of the queue?"
+            consequence = "No engine works on this run. It can be handed in again at any time, and goes on from where it is."
+            self.app.push_screen(QuestionScreen(question, consequence, "take it out", "keep waiting"), self._take_out)
+            return
         question = "Stop this run and save it?"
         consequence = (
             "The engine finishes the step it is at, writes a checkpoint and ends. "
@@ -65,6 +71,12 @@ class Controls(Screen[None]):
         self.app.push_screen(
             QuestionScreen(question, consequence, "stop and save", "keep training"), self._stop_if_confirmed
         )
+
+    async def _take_out(self, yes: bool | None) -> None:
+        if yes:
+            taken = await in_thread(lambda: cancel(job_of(self.run)))
+            said = ("It was taken out of the queue.", "good") if taken else ("SLURM did not take it out.", "bad")
+            self.say(*said)
 
     def action_pause(self) -> None:
         """Ask before asking the engine."""
@@ -139,15 +151,15 @@ class Controls(Screen[None]):
         self.say(f"Asked {words}. {taken}{detail}", "good" if accepted else "warn")
 
     async def action_resume(self) -> None:
-        """Start the engine again on this run, in a thread, since it takes its lock first."""
-        self.say("Starting the engine again from the newest checkpoint.", "key")
+        """Start the engine again on this run, in a thread, since it takes its lock first; or hand it in to SLURM."""
+        self.say("Going on from the newest checkpoint.", "key")
         try:
-            await in_thread(lambda: launch(self.run, resume=True))
+            resumed = await in_thread(lambda: resume_run(self.run))
         except UserError as error:
             self.say(f"{error.what} {error.fix}", "bad")
             return
         self.reading = None
-        self.say("The engine is starting.", "good")
+        self.say(resumed.sentence, "good")
 
     def action_detach(self) -> None:
         """Leave the program; the run does not notice."""

@@ -81,10 +81,12 @@ def _advice(facts: Facts) -> dict[str, Answer]:
     if summary is None or model is None:
         return {}
     from engine.plan import settings
+    from engine.plan.objective import recommended_objective
 
+    objective = str(recommended_objective(summary).value)
     length = settings.sequence_length(model.spec, summary)
     packing = settings.packing(summary, int(str(length.value)))
-    return dict(zip(ADVISED, (length, settings.epochs(summary), packing), strict=True))
+    return dict(zip(ADVISED, (length, settings.epochs(summary, objective), packing), strict=True))
 
 
 def label_lines(result: Mapping[str, Any], most: int = 12) -> list[str]:

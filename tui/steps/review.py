@@ -126,14 +126,18 @@ def save(answers: Answers, facts: Facts, folder: Path) -> Path:
 def start(answers: Answers, facts: Facts, rehearse: bool = False) -> Run:
     """Make the run and start its engine in the background; takes a second. With `rehearse` it stops before the first
     step. Raises UserError for what blocks it."""
+    from engine.plan.devices import check_devices
     from engine.runs.process import launch, launch_rehearsal
     from engine.runs.store import create_run, runs_root
+    from engine.runs.unsloth_place import check_backend
 
     problems = blocking(answers, facts)
     if problems:
         problem = problems[0][1]
         raise UserError(problem.what, problem.where, problem.fix)
     finished = recipe(answers, facts)
+    check_devices(finished, finished.training.devices)
+    check_backend(finished)
     run = create_run(finished, runs_root(finished.run.directory))
     keep_plan(run, answers, facts)
     (launch_rehearsal if rehearse else launch)(run)

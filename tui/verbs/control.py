@@ -9,13 +9,13 @@ from typing import Any
 
 from engine.errors import UserError
 from engine.plan.devices import check_devices
-from engine.runs.control import discard_requests, request
+from engine.runs.control import request
 from engine.runs.events import Event
 from engine.runs.history import History, load_history
 from engine.runs.nodes import first_node
-from engine.runs.process import Liveness, launch, liveness
-from engine.runs.slurm import cancel, job_of, submit
-from engine.runs.slurm_script import FILE
+from engine.runs.process import Liveness, liveness
+from engine.runs.resume import check_resumable, has_begun, resume_run
+from engine.runs.slurm import cancel, job_of
 from engine.runs.store import Run
 from tui.verbs.cluster import tell_others
 from tui.verbs.output import print_json, say, warn
@@ -86,30 +86,16 @@ def _answered(history: History, run: Run) -> str:
 
 
 def _start_again(arguments: Namespace, run: Run) -> int:
-    from engine.machine.packages import require_training_packages
-
-    now = liveness(run)
-    if now.state == "finished":
-        fix = "Begin a new run with its recipe: tunewright train " + str(run.recipe_path)
-        raise UserError(f"Run {run.name} has finished, so there is nothing to go on with.", str(run.path), fix)
+    now = check_resumable(run)
     if now.state == "elsewhere":
         _make_sure_it_ended_there(run, now)
-    if now.state == "queued":
-        fix = f"Take it out first: tunewright stop {word_for(run)}."
-        raise UserError(f"Run {run.name} waits for its turn already.", now.detail, fix)
     if arguments.devices or arguments.nodes > 1:
         _use_other_devices(run, arguments.devices or run.recipe().training.devices, arguments.nodes)
-    discard_requests(run)
-    if job_of(run):
-        job = submit(run, run.path / FILE)
-        return _tell(arguments, run, "resume", True, f"It is handed in again as SLURM job {job}.")
-    require_training_packages()
-    begun = bool(run.state() or run.events_path.exists())
-    nodes = first_node(arguments.nodes, arguments.rendezvous or "")
-    pid = launch(run, resume=begun, nodes=nodes)
-    if nodes.count > 1 and not arguments.json:
+    nodes, begun = first_node(arguments.nodes, arguments.rendezvous or ""), has_begun(run)
+    resumed = resume_run(run, nodes)
+    if resumed.pid and nodes.count > 1 and not arguments.json:
         tell_others(run, nodes, begun)
-    return _tell(arguments, run, "resume", True, f"The engine works again (process {pid}).")
+    return _tell(arguments, run, "resume", True, resumed.sentence)
 
 
 def _use_other_devices(run: Run, devices: int, nodes: int) -> None:

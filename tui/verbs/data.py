@@ -59,6 +59,8 @@ def _show(answers: Answers, facts: Facts, result: Mapping[str, Any]) -> None:
         say("", "Rows as the model sees them, [[learned]] and {{cut}}:" if rendered else "Rows as they are read:")
     for preview in previews:
         say(f"--- row {preview.get('row')}", _preview(preview))
+        if preview.get("rejected"):
+            say("The rejected answer:", str(preview["rejected"]))
 
 
 def _preview(preview: Mapping[str, Any]) -> str:

@@ -114,8 +114,11 @@ def train(parser: ArgumentParser) -> None:
         action="store_true",
         help="load the model, measure the longest batch and stop; `resume` then trains",
     )
-    parser.add_argument("--slurm", action="store_true",
-                        help="write a job file for SLURM and hand it in; --vram and --gpus say what a node has")
+    parser.add_argument(
+        "--slurm",
+        action="store_true",
+        help="write a job file for SLURM and hand it in; --vram and --gpus say what a node has",
+    )
     machines(parser)
     pretend(parser)
     runs(parser)
@@ -262,15 +265,24 @@ def export(parser: ArgumentParser) -> None:
 
 def _to_ollama(parser: ArgumentParser) -> None:
     """What the hand-over to Ollama may be told."""
-    parser.add_argument("--create", action="store_true",
-                        help="with ollama: create the model there and compare its answers with ours")
+    parser.add_argument(
+        "--create", action="store_true", help="with ollama: create the model there and compare its answers with ours"
+    )
     parser.add_argument("--create-from", metavar="DIR", help="with ollama: only that, from an export made before")
-    parser.add_argument("--road", choices=("gguf", "directory"),
-                        help="with ollama: a GGUF file (default), or the folder, which Ollama's converter must know")
+    parser.add_argument(
+        "--road",
+        choices=("gguf", "directory"),
+        help="with ollama: a GGUF file (default), or the folder, which Ollama's converter must know",
+    )
     parser.add_argument("--ollama-name", metavar="NAME", help="with ollama: what the model is called there")
     parser.add_argument("--system", metavar="TEXT", help="with ollama: a system message that always stands first")
-    parser.add_argument("--context-tokens", type=int, default=0, metavar="N",
-                        help="with ollama: num_ctx (default: 4096, or what the model takes)")
+    parser.add_argument(
+        "--context-tokens",
+        type=int,
+        default=0,
+        metavar="N",
+        help="with ollama: num_ctx (default: 4096, or what the model takes)",
+    )
     parser.add_argument("--greedy", action="store_true", help="with ollama: always the likeliest token")
 
 

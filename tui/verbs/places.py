@@ -19,5 +19,5 @@ def run_of(arguments: Namespace) -> Run:
 
 
 def word_for(run: Run) -> str:
-    """What a person types for this run: its name, or its path where the name alone would not find it."""
-    return run.name if run.path.parent == runs_root() else str(run.path)
+    """What a person types for this run."""
+    return run.word

@@ -13,6 +13,7 @@ from engine.runs.nodes import ONE_NODE, Nodes, first_node
 from engine.runs.process import launch, launch_rehearsal
 from engine.runs.slurm_script import FILE
 from engine.runs.store import Run, create_run, runs_root
+from engine.runs.unsloth_place import check_backend
 from tui.answers import Answers
 from tui.steps.facts import Facts
 from tui.steps.review import keep_plan
@@ -64,6 +65,7 @@ def begin(
 ) -> tuple[Run, int]:
     """Check the room, say the doubts, create the run and start its engine, or only its rehearsal. Raises UserError."""
     check_devices(recipe, recipe.training.devices * nodes.count)
+    check_backend(recipe)
     check_machine(recipe, facts.machine.value)
     check_room(answers, facts)
     for doubt in (*doubts(answers, facts), *warnings_before_start(detachment())):

@@ -63,6 +63,8 @@ def _simulated(run: Run) -> str:
 
 def reason_of_end(history: History, alive: Liveness | None) -> str:
     """finished, stopped, failed, lost, or empty while the run goes on."""
+    if alive is not None and alive.state == "queued":  # its last allocation ended; another one is to come
+        return ""
     if history.ended is not None:
         return str(history.ended.get("reason") or "stopped")
     if alive is not None and alive.state in {"finished", "stopped", "failed", "lost"}:
