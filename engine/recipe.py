@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import tomlkit  # imported where it is used: it takes a tenth of the time to the first painted page
 
 Method = Literal["full", "lora", "qlora"]
-Objective = Literal["sft", "dpo", "kto", "orpo"]
+Objective = Literal["sft", "dpo", "kto", "orpo", "classify"]
 
 __all__ = ["Answer", "Method", "Objective", "Recipe", "Source"]
 

@@ -94,7 +94,7 @@ class Key:
 
 METHODS = ("full", "lora", "qlora")
 BACKENDS = ("trl", "unsloth")
-OBJECTIVES = ("sft", "dpo", "kto", "orpo")
+OBJECTIVES = ("sft", "dpo", "kto", "orpo", "classify")
 REFERENCES = ("beside", "precomputed")
 SHARDINGS = ("none", "fsdp2")
 TRACKERS = ("tensorboard", "trackio", "wandb", "mlflow")
@@ -161,7 +161,8 @@ _TABLE: Sequence[Key] = (
         choices=BACKENDS, expert=True),
     Key("method.objective", "choice", "sft", "Objective",
         "What is learned from a row. sft: to write the answer. dpo and orpo: to prefer the chosen answer to the "
-        "rejected one. kto: to write answers marked good and not those marked bad. orpo is experimental.",
+        "rejected one. kto: to write answers marked good and not those marked bad. classify: to choose a label with a "
+        "head of its own, which answers at once but cannot chat nor go to Ollama. orpo is experimental.",
         choices=OBJECTIVES),
     Key("method.beta", "float", 0.1, "Beta",
         "How strongly dpo and kto hold the model near the one it started from; for orpo, the weight of the preference.",

@@ -116,6 +116,12 @@ class TunewrightApp(ThriftyApp):
 
         self.push_screen(EvaluationScreen(run))
 
+    def open_adapters(self) -> None:
+        """The adapters of all runs."""
+        from tui.screens.adapters import AdaptersScreen
+
+        self.push_screen(AdaptersScreen())
+
     def open_home(self) -> None:
         """Show the home page, whatever is open."""
         from tui.screens.home import HomeScreen
@@ -177,4 +183,3 @@ def _own_keys() -> dict[str, str]:
     from tui.screens.commands import own_keys
 
     return own_keys()
-

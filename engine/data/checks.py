@@ -11,10 +11,11 @@ from engine.data.conversations import order_problems
 from engine.data.counted import count_rows
 from engine.data.dataset import Dataset, count_kinds
 from engine.data.examples import Example
+from engine.data.fingerprint import row_key
 from engine.data.json_values import JsonError, parse_json
 from engine.data.labelled_lines import labels_of
-from engine.data.prepare import BLOCKING_SHARE, row_key
 from engine.data.rows import snippet
+from engine.data.usable import BLOCKING_SHARE
 
 Severity = Literal["block", "warn", "note"]
 FEWEST_ROWS = 100

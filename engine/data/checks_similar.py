@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from engine.data.checks import Finding
 from engine.data.examples import Example
-from engine.data.prepare import row_key
+from engine.data.fingerprint import row_key
 from engine.data.similar import THRESHOLD, NearIndex, common_pieces
 
 _NOT_A_WORD = re.compile(r"[\W_]+")

@@ -9,9 +9,9 @@ from engine.data.checks import Finding, Severity
 from engine.data.counted import count_rows
 from engine.data.examples import Example, RowProblem
 from engine.data.lengths import Lengths
-from engine.data.prepare import BLOCKING_SHARE
 from engine.data.rows import snippet
 from engine.data.token_facts import TokenFacts
+from engine.data.usable import BLOCKING_SHARE
 
 PLAIN = {"data.template": "plain"}
 
@@ -33,7 +33,7 @@ def check_tokens(
     can read, 0 where that is not known."""
     limit = sequence_length or min(lengths.suggested, most or lengths.suggested)
     found = [
-        *_nothing_trained(facts, limit, is_text),
+        *_nothing_trained(facts, limit, is_text, most),
         *_never_ends(facts),
         *_merged(facts),
         *_lost(facts),
@@ -46,16 +46,17 @@ def _grave(number: int, total: int) -> Severity:
     return "block" if number > BLOCKING_SHARE * total else "warn"
 
 
-def _nothing_trained(facts: Sequence[TokenFacts], limit: int, is_text: bool) -> list[Finding]:
+def _nothing_trained(facts: Sequence[TokenFacts], limit: int, is_text: bool, most: int) -> list[Finding]:
     empty = [row for row in facts if row.first == 0 or (not is_text and row.first >= limit)]
     if not empty:
         return []
     have = count_rows(len(empty), "has", "have")
     what = f"{have} nothing to learn at {limit} tokens: the answer begins behind the cut."
     severity = _grave(len(empty), len(facts))
-    return [
-        Finding("nothing to learn", severity, len(empty), what, empty[0].example.where, "Use a longer sequence length.")
-    ]
+    fix = "Use a longer sequence length."
+    if most and limit >= most:
+        fix = f"The model reads {most} tokens at most: take one that reads more, or remove these rows."
+    return [Finding("nothing to learn", severity, len(empty), what, empty[0].example.where, fix)]
 
 
 def _cut(facts: Sequence[TokenFacts], limit: int, lengths: Lengths, most: int) -> list[Finding]:

@@ -12,11 +12,12 @@ from engine.data.rendered import Rendered
 from engine.errors import UserError
 from engine.recipe import Recipe
 
-FORMAT_OF = {"dpo": "preference", "orpo": "preference", "kto": "kto"}
+FORMAT_OF = {"dpo": "preference", "orpo": "preference", "kto": "kto", "classify": "classification"}
 """The format that an objective needs; supervised fine-tuning reads every one."""
 OBJECTIVE_OF = {"preference": "dpo", "kto": "kto"}
 """What is recommended for a format; for every other it is supervised fine-tuning."""
-TITLES = {"sft": "supervised fine-tuning (SFT)", "dpo": "DPO", "kto": "KTO", "orpo": "ORPO (experimental)"}
+TITLES = {"sft": "supervised fine-tuning (SFT)", "dpo": "DPO", "kto": "KTO", "orpo": "ORPO (experimental)",
+          "classify": "classification"}  # fmt: skip
 
 
 def refuse_unfit(objective: str, format_name: str, where: str = "method.objective") -> None:
@@ -37,6 +38,9 @@ def refuse_contradictions(recipe: Recipe) -> None:
     if method.objective == "orpo" and recipe.evaluation.general:
         what = "With ORPO no general text is measured: its trainer has no loss of plain text."
         raise UserError(what, "evaluation.general", "Leave it empty, or use DPO.")
+    if method.objective == "classify":
+        _refuse_for_classes(recipe)
+        return
     title = TITLES[method.objective]
     if training.packing:
         fix = "Set training.packing=false."
@@ -49,13 +53,23 @@ def refuse_contradictions(recipe: Recipe) -> None:
         raise UserError(what, "training.micro_batch_size", "Use at least 2 rows, and half the gradient accumulation.")
 
 
+def _refuse_for_classes(recipe: Recipe) -> None:
+    method, training, fix = recipe.method, recipe.training, "Leave it at its default, or use the objective sft."
+    wrong = {"training.packing": training.packing, "method.train_embeddings": method.train_embeddings,
+             "evaluation.general": bool(recipe.evaluation.general), "method.layers": bool(method.layers),
+             "method.backend": method.backend != "trl", "data.more": bool(recipe.data.more)}  # fmt: skip
+    for key, is_set in wrong.items():
+        if is_set:
+            raise UserError(f"A classification head is trained without {key}.", key, fix)
+
+
 def render_objective(
     renderer: Renderer, examples: Sequence[Example], limit: int | None, objective: str
 ) -> list[Rendered | RowProblem]:
     """The rows as this objective learns them, in order: pairs for dpo and orpo, judged answers for kto."""
     if objective == "kto":
         return _render_judged(renderer, examples, limit)
-    if objective in FORMAT_OF:
+    if objective in ("dpo", "orpo"):
         return _render_pairs(renderer, examples, limit)
     return renderer.render_many(examples, limit)
 

@@ -16,7 +16,7 @@ from engine.data.limits import limit_this_process
 from engine.data.preview import bare_preview, mark_specials, preview
 from engine.data.render import Rendered, Renderer
 from engine.data.row_walk import Abandoned, RowWalk
-from engine.data.rows import Row, as_text, snippet
+from engine.data.rows import ReadOptions, Row, as_text, snippet
 from engine.data.token_facts import stops_at_end
 from engine.errors import UserError
 
@@ -89,11 +89,9 @@ class RowView:
 
     def __init__(self, request: Mapping[str, Any], wanted: Callable[[int], bool] = lambda number: True) -> None:
         """Raises UserError as the "data" job does."""
-        from engine.data.inspect import read_options
-
         self._wanted = wanted
         self.walk = RowWalk(
-            str(request.get("source") or ""), read_options(request), str(request.get("format") or "auto"),
+            str(request.get("source") or ""), ReadOptions.from_request(request), str(request.get("format") or "auto"),
             dict(request.get("map") or {}), wanted,
         )  # fmt: skip
         is_text = self.walk.detected.name == "text"  # long texts are split into pieces, so nothing of them is cut

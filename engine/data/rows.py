@@ -45,6 +45,16 @@ class ReadOptions:
     revision: str = ""
     skip_bad_rows: bool = False
 
+    @classmethod
+    def from_request(cls, request: Mapping[str, Any]) -> ReadOptions:
+        """The reading options among the fields of a job's request; what is missing is found out."""
+        header = request.get("header")
+        words = {
+            name: str(request.get(name) or "") for name in ("encoding", "delimiter", "split", "config", "revision")
+        }
+        known = header if isinstance(header, bool) else None
+        return cls(**words, header=known, skip_bad_rows=bool(request.get("skip_bad_rows")))
+
 
 @dataclass
 class BadRow:

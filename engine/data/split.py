@@ -6,6 +6,9 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from engine.data.examples import Example
+from engine.data.fingerprint import row_key
+
 SMALLEST_HELD_OUT = 20
 LARGEST_HELD_OUT = 500
 HELD_OUT_SHARE = 0.05
@@ -18,6 +21,13 @@ def suggested_held_out(rows: int) -> int:
         return 0
     wanted = max(SMALLEST_HELD_OUT, round(rows * HELD_OUT_SHARE))
     return min(wanted, LARGEST_HELD_OUT, rows // 5)
+
+
+def split_examples(examples: Sequence[Example], held_out: int, seed: int) -> tuple[list[int], list[int]]:
+    """Split with equal rows on one side and, for classes, every class on both sides in its share."""
+    twins = [row_key(example) for example in examples]
+    classes = [example.label for example in examples]
+    return split_rows(len(examples), held_out, seed, twins=twins, classes=classes if any(classes) else None)
 
 
 def split_rows(

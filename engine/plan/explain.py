@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from engine.plan.plan import MethodPlan
-from engine.plan.search import Candidate, Situation
+from engine.plan.search import Candidate
+from engine.plan.situation import Situation
 from engine.plan.words import GIB, count_text, duration_text, size_text
 
 TITLES = {"full": "Full fine-tuning", "lora": "LoRA", "qlora": "QLoRA"}

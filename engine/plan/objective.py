@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.data.formats import FORMATS
-from engine.plan.settings import DataFacts, recommended
+from engine.plan.data_facts import DataFacts
+from engine.plan.settings import recommended
 from engine.recipe import Answer
 from engine.recipe_keys import KEYS
 
 if TYPE_CHECKING:
-    from engine.plan.search import Candidate, Situation
+    from engine.plan.search import Candidate
+    from engine.plan.situation import Situation
 
 BETA = 0.1  # the papers of DPO, KTO and ORPO and TRL's defaults
 EXPERT = {

@@ -25,7 +25,7 @@ FORWARD = 2.0  # floating-point operations per weight and token of reading alone
 
 def as_plain_step(shape: TrainingShape) -> TrainingShape:
     """The supervised step that holds at least as many activations and logits as the step of this objective."""
-    rows = shape.micro_batch_size * (1 if shape.objective == "kto" else 2)
+    rows = shape.micro_batch_size * (1 if shape.objective in ("kto", "classify") else 2)
     return replace(
         shape, objective="sft", micro_batch_size=rows, chunked_loss=shape.objective != "orpo", direct_loss=False
     )
@@ -69,7 +69,7 @@ def reference_bytes(spec: ModelSpec, shape: TrainingShape) -> int:
 
 def reading_bytes(spec: ModelSpec, shape: TrainingShape, device: Device) -> int:
     """One layer's passing values while a batch is read without gradients beside kept activations."""
-    if shape.objective == "orpo" or (shape.reference == "precomputed" and shape.objective == "dpo"):
+    if shape.objective in ("orpo", "classify") or (shape.reference == "precomputed" and shape.objective == "dpo"):
         return 0
     plain = replace(as_plain_step(shape), gradient_checkpointing=False, method="full")
     return int(formulas.layer_bytes(spec, plain, device))

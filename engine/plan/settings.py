@@ -1,54 +1,23 @@
 """One rule per setting: the value and, in a line, why. Sources are named beside each constant.
 
-Where a number depends on the model's size, the rule is one function of the size.
+The learning rate has a module of its own.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Protocol
-
 from engine.models.spec import ModelSpec
 from engine.plan.adapters import adapter_parameters
+from engine.plan.data_facts import DataFacts, is_raw_text, learned_rows
 from engine.plan.words import count_text
 from engine.recipe import Answer
 from engine.recipe_keys import Value
 
 SMALLEST_RANK, LARGEST_RANK = 16, 128
 # Rank 16 and alpha twice the rank: Unsloth's and Axolotl's guides. Capacity rule (adapter parameters >= trained
-# tokens):
-# "LoRA Without Regret", Thinking Machines 2025.
-SIZE_OF_RATES = 600_000_000
-ADAPTER_RATE, ADAPTER_RATE_OVER_30B, FULL_RATE, FULL_RATE_FROM_7B = 2e-4, 1e-4, 2e-5, 1e-5
-# QLoRA paper and Unsloth's guide: 2e-4, 1e-4 for the largest; full 2e-5 (Axolotl 1e-5..5e-5, torchtune 2e-5).
-# held-out loss of a model of 260 thousand parameters after 90 LoRA steps: 2.78 at 1e-3, 2.77 at 3e-3, 4.51 at 1e-2
-LARGEST_ADAPTER_RATE, LARGEST_FULL_RATE = 3e-3, 3e-3
+# tokens): "LoRA Without Regret", Thinking Machines 2025.
 DEFAULT_LENGTH, SHORTEST_LENGTH = 1024, 128
-TEXT_RATES = {"full": 0.5, "adapter": 0.25}
-"""Of the rate for answers: 5e-5 for adapters is Unsloth's guide for continued pre-training; half for a full fine-tune,
-since re-warming to a lower peak forgets less (Ibrahim and others 2024; cosine and a longer warm-up are theirs too)."""
-OBJECTIVE_RATES = {"dpo": 1 / 40, "kto": 1 / 40, "orpo": 0.4}
-"""Of the rate for writing answers. TRL's own scripts: DPO 5e-7 and, with LoRA, 5e-6, where SFT has 2e-5 and 2e-4; the
-ORPO paper 8e-6 for a full fine-tune."""
-
-
-class DataFacts(Protocol):
-    """The numbers of a data summary that planning uses; token counts are per rendered row."""
-
-    @property
-    def rows(self) -> int: ...
-    @property
-    def trained_tokens(self) -> int: ...
-    @property
-    def total_tokens(self) -> int: ...
-    @property
-    def p95(self) -> int: ...
-    @property
-    def p99(self) -> int: ...
-    @property
-    def longest(self) -> int: ...
-    @property
-    def held_out_suggestion(self) -> int: ...
+TEXT_LENGTH = 2048
+"""Raw text is split into pieces of at most this many tokens, as `engine.data.lengths` suggests it."""
 
 
 def recommended(value: Value, reason: str) -> Answer:
@@ -62,7 +31,9 @@ def sequence_length(spec: ModelSpec, data: DataFacts | None) -> Answer:
     if data is None or data.rows == 0:
         length = min(DEFAULT_LENGTH, spec.context_length)
         return recommended(length, "No data was measured yet; this holds most instruction and chat rows.")
-    if data.longest <= 64:
+    if is_raw_text(data) and data.longest > TEXT_LENGTH:
+        length, why = TEXT_LENGTH, f"Longer texts are split into pieces of {TEXT_LENGTH} tokens; nothing is lost."
+    elif data.longest <= 64:
         length, why = _rounded(data.longest, 8), f"The longest row has {data.longest} tokens; nothing is cut."
     elif data.longest <= 512:
         length, why = _rounded(data.longest, 64), f"The longest row has {data.longest} tokens; nothing is cut."
@@ -72,6 +43,8 @@ def sequence_length(spec: ModelSpec, data: DataFacts | None) -> Answer:
         why = f"99 of 100 rows have {data.p99} tokens or fewer{cut}."
     if length > spec.context_length:
         why = f"The model reads at most {spec.context_length} tokens; the longest row has {data.longest}."
+        if is_raw_text(data):
+            why = f"The model reads at most {spec.context_length} tokens; longer texts are split, and nothing is lost."
         length = spec.context_length
     return recommended(max(8, length), why)
 
@@ -96,44 +69,6 @@ def rank(spec: ModelSpec, data: DataFacts | None) -> Answer:
             f"Its {count_text(size)} parameters cover the {count_text(data.trained_tokens)} trained tokens of the data."
         )
     return recommended(value, why)
-
-
-def learning_rate(spec: ModelSpec, method: str, objective: str = "sft", raw_text: bool = False) -> Answer:
-    """The rate of supervised fine-tuning, or its fraction where answers are compared or raw text is read."""
-    plain = _supervised_rate(spec, method)
-    if raw_text and objective == "sft":
-        part = TEXT_RATES["full" if method == "full" else "adapter"]
-        why = f"Raw text is read with {part:g} of the rate for answers, so that less of what was known is lost."
-        return recommended(_two_digits(float(str(plain.value)) * part), why)
-    share = OBJECTIVE_RATES.get(objective)
-    if share is None:
-        return plain
-    rate = _two_digits(float(str(plain.value)) * share)
-    return recommended(rate, f"Comparing answers takes small steps: {share:g} of the rate for writing them.")
-
-
-def _supervised_rate(spec: ModelSpec, method: str) -> Answer:
-    """One curve of the model's size: the published values from 600M parameters on, rising below, where steps must be
-    larger because narrow layers change less per step."""
-    size = spec.parameters
-    if method == "full":
-        rate = FULL_RATE_FROM_7B if size >= 6.5e9 else FULL_RATE
-        if size < SIZE_OF_RATES:
-            rate = min(LARGEST_FULL_RATE, FULL_RATE * (SIZE_OF_RATES / size) ** (2 / 3))
-    else:
-        rate = ADAPTER_RATE_OVER_30B if size > 30e9 else ADAPTER_RATE
-        if size < SIZE_OF_RATES:
-            rate = min(LARGEST_ADAPTER_RATE, ADAPTER_RATE * math.sqrt(SIZE_OF_RATES / size))
-    kind, usual = ("full fine-tuning", FULL_RATE) if method == "full" else ("adapters", ADAPTER_RATE)
-    if size < SIZE_OF_RATES:
-        why = f"A model of {count_text(size)} parameters needs larger steps than the usual {usual:g}."
-        return recommended(_two_digits(rate), why)
-    return recommended(_two_digits(rate), f"The usual rate for {kind} of a model of {count_text(size)} parameters.")
-
-
-def is_raw_text(data: DataFacts | None) -> bool:
-    """Whether rows are plain text: continued pre-training, with a rate and a schedule of its own."""
-    return data is not None and getattr(data, "format", "") == "text"
 
 
 def epochs(data: DataFacts | None, objective: str = "sft") -> Answer:
@@ -162,13 +97,17 @@ def _passes(data: DataFacts | None) -> Answer:
     return recommended(1.0, f"With {data.rows} rows one pass is enough.")
 
 
-def effective_batch(method: str, data: DataFacts | None) -> tuple[int, str]:
-    """Rows per optimizer step and why: 8 for little data, 16 for adapters (never above 32), 32 for full fine-tuning."""
-    if data is not None and data.rows < 500:
+def effective_batch(method: str, data: DataFacts | None, length: int = 0) -> tuple[int, str]:
+    """Rows per optimizer step and why: 8 for little data, 16 for adapters (never above 32), 32 for full fine-tuning.
+
+    `length` is the sequence length, of which the pieces of raw text are; 0 takes rows as they are.
+    """
+    rows = learned_rows(data, length) if data is not None else 0
+    if data is not None and rows < 500:
         size = 8
-        while size > 1 and size * 4 > data.rows:
+        while size > 1 and size * 4 > rows:
             size //= 2
-        return size, f"With {data.rows} rows a small batch gives more steps."
+        return size, f"With {rows} rows a small batch gives more steps."
     if method == "full":
         return 32, "32 rows per step are usual for full fine-tuning."
     return 16, "16 rows per step; adapters learn worse from batches above 32."
@@ -234,7 +173,3 @@ def packing(data: DataFacts | None, length: int) -> Answer:
 
 def _rounded(value: int, step: int) -> int:
     return -(-value // step) * step
-
-
-def _two_digits(value: float) -> float:
-    return float(f"{value:.2g}")

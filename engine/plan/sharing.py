@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from engine.plan.fit import judge
 from engine.plan.memory import TrainingShape
 from engine.plan.plan import MethodPlan
-from engine.plan.search import Situation
 from engine.plan.settings import recommended
 from engine.plan.several_gpus import UNCERTAINTY, sharings
+from engine.plan.situation import Situation
 from engine.plan.words import size_text
 
 OPTIMIZER, EXACT = "training.optimizer", "adamw_torch_fused"

@@ -12,9 +12,11 @@ from engine.models.find import ModelFiles
 from engine.models.spec import ModelSpec
 from engine.plan.fit import Fit
 from engine.plan.goals import DEFAULT_GOAL
-from engine.plan.recommend import why_unavailable
-from engine.plan.search import FULL_OPTIMIZERS, Situation, starting_shape
+from engine.plan.method_plan import why_unavailable
+from engine.plan.search import FULL_OPTIMIZERS
 from engine.plan.settings import DEFAULT_LENGTH
+from engine.plan.situation import Situation
+from engine.plan.starting_shape import starting_shape
 
 
 @dataclass(frozen=True)

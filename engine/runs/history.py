@@ -56,6 +56,8 @@ class History:
     tokens: int = 0
     curves: dict[str, Curve] = field(default_factory=lambda: {name: Curve() for name in STEP_CURVES})
     evals: Curve = field(default_factory=Curve)
+    device_bytes: list[float] = field(default_factory=list)
+    """What each device held at the newest step, where several share the run; empty where one carries it out."""
     checkpoints: list[int] = field(default_factory=list)
     rewinds: list[int] = field(default_factory=list)
     samples: list[Event] = field(default_factory=list)
@@ -111,6 +113,8 @@ class History:
         self.total_steps = _whole(event.get("total_steps")) or self.total_steps
         self.epoch = number(event.get("epoch", self.epoch))
         self.tokens = _whole(event.get("tokens")) or self.tokens
+        several = event.get("device_mem")
+        self.device_bytes = [number(one) for one in several] if isinstance(several, list) else []
         for name, curve in self.curves.items():
             if name in event:
                 curve.append(step, number(event[name]))

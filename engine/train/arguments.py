@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import TrainingArguments
 from trl import DPOConfig, KTOConfig, SFTConfig
 
 from engine.errors import UserError
@@ -37,6 +38,8 @@ def make_arguments(recipe: Recipe, schedule: Schedule, device: torch.device, fol
         from trl.experimental.orpo import ORPOConfig  # says that it is experimental as soon as it is imported
 
         return ORPOConfig(**shared, **{**ours, "max_length": training.sequence_length})
+    if method.objective == "classify":
+        return TrainingArguments(**shared, remove_unused_columns=False, label_names=["labels"])
     return SFTConfig(
         **shared,
         max_length=training.sequence_length,

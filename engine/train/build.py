@@ -11,12 +11,12 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.utils.logging import disable_progress_bar
 
 from engine.runs.store import Run
-from engine.train import facts, load, memory, resume, surroundings, unsloth
+from engine.train import classes, facts, load, memory, resume, surroundings, unsloth
 from engine.train.callbacks import Conductor
 from engine.train.checkpoint import Checkpoint
 from engine.train.general_text import GeneralText
 from engine.train.gpu_lock import claim_gpu
-from engine.train.objective import make_batches, make_trainer, make_training_set
+from engine.train.objective import label_names, make_batches, make_trainer, training_set
 from engine.train.samples import SampleWriter
 from engine.train.saving import Saver
 from engine.train.schedule import make_schedule
@@ -47,7 +47,7 @@ def build(inputs: Inputs, engine: Engine) -> Machinery:
     known = facts.make_facts(recipe, data.fingerprint, inputs.directory)
     if start is not None:
         resume.go_on(start, known, engine.reporter)
-    dataset = make_training_set(data.train, recipe)
+    dataset = training_set(inputs)
     schedule = make_schedule(recipe, len(dataset), len(data.held_out))
     session = Session(inputs.run, recipe, schedule, engine, known)
     session.baseline_bytes = engine.pulse.memory_bytes() if device.type == "cpu" else 0
@@ -58,7 +58,7 @@ def build(inputs: Inputs, engine: Engine) -> Machinery:
     tokenizer = load.load_tokenizer(inputs.directory)
     make = make_sharing_trainer if engine.world.size > 1 else make_trainer
     place = torch.device("cpu") if session.sharded else device
-    trainer = make(inputs, session, _model(inputs, place), device, dataset, tokenizer)
+    trainer = make(inputs, session, _model(inputs, place, tokenizer), device, dataset, tokenizer)
     if recipe.method.name != "full":
         load.hold_trainable_in_fp32(trainer.model)
     batches = make_batches(inputs, session, trainer, tokenizer)
@@ -93,9 +93,11 @@ def _take_up(session: Session, start: Checkpoint) -> None:
         watch.best_step = watch.saved_step = session.progress.best_step
 
 
-def _model(inputs: Inputs, device: torch.device) -> Any:
+def _model(inputs: Inputs, device: torch.device, tokenizer: Any) -> Any:
     """The model to train: a full model comes from the checkpoint itself when there is one."""
     recipe, start = inputs.recipe, inputs.start
+    if recipe.method.objective == "classify":
+        return _classifier(inputs, device, tokenizer)
     if recipe.method.backend == "unsloth":
         return _model_of_unsloth(inputs, device)
     if recipe.method.name == "full":
@@ -104,6 +106,15 @@ def _model(inputs: Inputs, device: torch.device) -> Any:
     if inputs.files.is_adapter and inputs.files.directory is not None:
         return load.open_adapter(base, inputs.files.directory)
     return load.add_adapter(base, recipe.method, recipe.training.seed)
+
+
+def _classifier(inputs: Inputs, device: torch.device, tokenizer: Any) -> Any:
+    """The same with a head for the labels of the data."""
+    recipe, start = inputs.recipe, inputs.start
+    full = recipe.method.name == "full"
+    directory = start.path if full and start is not None else inputs.directory
+    model = classes.load_classifier(directory, recipe, device, label_names(inputs), tokenizer.pad_token_id)
+    return model if full else classes.add_adapter(model, recipe)
 
 
 def _model_of_unsloth(inputs: Inputs, device: torch.device) -> Any:
@@ -123,6 +134,7 @@ def _connect(inputs: Inputs, session: Session, trainer: Any, tokenizer: Any, bat
     trainer.parts = session.progress.parts
     saver = make_saver(session, trainer)
     prompts = inputs.prompts if session.world.leads or session.sharded else []
+    prompts = [] if session.recipe.method.objective == "classify" else prompts  # it writes nothing
     samples = SampleWriter(session, trainer, tokenizer, prompts, inputs.template.stop_ids)
     conductor = Conductor(session, trainer, saver, batches, samples)
     trainer.on_shrunk = conductor.shrunk

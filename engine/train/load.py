@@ -6,7 +6,9 @@ Only safetensors are read and no code of a model repository runs. Everything com
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -18,6 +20,8 @@ from engine.plan.adapters import chosen_layers
 from engine.recipe import MethodPart, Recipe
 
 DTYPES: dict[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+NEW_HEAD = ("score.weight",)
+"""The weights of a classification head, which a base model does not have."""
 _PAD_WORDS = ("<|finetune_right_pad_id|>", "<|pad|>", "<pad>", "[PAD]", "<|PAD_TOKEN|>", "<|endoftext|>", "<unk>")
 """Tokens that model families keep for padding, best first."""
 
@@ -55,10 +59,17 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_model(directory: Path, recipe: Recipe, device: torch.device) -> PreTrainedModel:
+def load_model(
+    directory: Path,
+    recipe: Recipe,
+    device: torch.device,
+    kind: Any = AutoModelForCausalLM,
+    head: Mapping[str, Any] = MappingProxyType({}),
+) -> PreTrainedModel:
     """The base model in the format that the recipe's method needs, on `device`, without an adapter.
 
-    Raises UserError for files that are missing, damaged or of another kind.
+    `kind` is transformers' class for it and `head` what it needs to know of a head that the files may lack. Raises
+    UserError for files that are missing, damaged or of another kind.
     """
     _refuse_foreign_code(directory)
     options: dict[str, Any] = {
@@ -70,7 +81,8 @@ def load_model(directory: Path, recipe: Recipe, device: torch.device) -> PreTrai
     if recipe.method.name == "qlora":
         options["quantization_config"] = four_bit(recipe, directory, device)
     try:
-        model = _from_files(directory, {name: value for name, value in options.items() if value is not None})
+        options = {name: value for name, value in {**options, **head}.items() if value is not None}
+        model = _from_files(directory, options, kind, bool(head))
     except UserError:
         raise
     except torch.OutOfMemoryError as error:
@@ -83,26 +95,28 @@ def load_model(directory: Path, recipe: Recipe, device: torch.device) -> PreTrai
     return model
 
 
-def _from_files(directory: Path, options: dict[str, Any]) -> Any:
+def _from_files(directory: Path, options: dict[str, Any], kind: Any, new_head: bool) -> Any:
     """Load with fused attention, or with plain attention where the architecture has no other (Gemma 2, GPT-J)."""
     options |= {"output_loading_info": True}
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(directory, **options)
+        model, found = kind.from_pretrained(directory, **options)
     except ValueError as error:
         if "scaled_dot_product_attention" not in str(error):
             raise
         options |= {"attn_implementation": "eager"}
-        model, found = AutoModelForCausalLM.from_pretrained(directory, **options)
-    _refuse_gaps(directory, found)
+        model, found = kind.from_pretrained(directory, **options)
+    _refuse_gaps(directory, found, NEW_HEAD if new_head else ())
     return model
 
 
-def _refuse_gaps(directory: Path, found: dict[str, Any]) -> None:
+def _refuse_gaps(directory: Path, found: dict[str, Any], new: Sequence[str] = ()) -> None:
     """UserError when weights are missing or of another shape: transformers fills them with random numbers and goes on.
 
-    So it is with a repository whose own code names its weights otherwise than transformers' class of the same type.
+    `new` are weights that are meant to be new. So it is with a repository whose own code names its weights otherwise
+    than transformers' class of the same type.
     """
     gaps = sorted([*found["missing_keys"], *(str(key) for key in found["mismatched_keys"])])
+    gaps = [name for name in gaps if name not in new]
     if gaps:
         what = f"{len(gaps)} weights of the model are missing or of another shape, the first is {gaps[0]}."
         fix = "Download the model again, or choose another version of it that transformers can load."
@@ -141,7 +155,7 @@ def _mend_bitsandbytes_on_cpu() -> None:
         modules.has_avx512bf16 = lambda: False
 
 
-def add_adapter(model: PreTrainedModel, method: MethodPart, seed: int) -> Any:
+def add_adapter(model: PreTrainedModel, method: MethodPart, seed: int, task: str = "CAUSAL_LM") -> Any:
     """Put a fresh LoRA adapter on `model`; its weights are random by `seed` and held in fp32.
 
     In 16 bits Adam's second moment would stand still (a change of one part in a thousand is below their precision).
@@ -151,14 +165,14 @@ def add_adapter(model: PreTrainedModel, method: MethodPart, seed: int) -> Any:
 
     set_seed(seed)
     try:
-        adapted = get_peft_model(model, lora_config(model, method))
+        adapted = get_peft_model(model, lora_config(model, method, task))
     except ValueError as error:
         fix = 'Use ["all-linear"], or names of linear layers of this model.'
         raise UserError(f"The adapter cannot be placed: {_first_line(error)}", "method.target_modules", fix) from error
     return adapted
 
 
-def lora_config(model: PreTrainedModel, method: MethodPart) -> Any:
+def lora_config(model: PreTrainedModel, method: MethodPart, task: str = "CAUSAL_LM") -> Any:
     """peft's configuration of a recipe's adapter. UserError for layers that the model does not have."""
     from peft import LoraConfig
 
@@ -170,7 +184,7 @@ def lora_config(model: PreTrainedModel, method: MethodPart) -> Any:
     if method.train_embeddings:
         options = {"modules_to_save": embedding_names(model, tied), "ensure_weight_tying": tied}
     return LoraConfig(
-        r=method.rank, lora_alpha=method.alpha, lora_dropout=method.dropout, task_type="CAUSAL_LM", bias="none",
+        r=method.rank, lora_alpha=method.alpha, lora_dropout=method.dropout, task_type=task, bias="none",
         target_modules="all-linear" if whole and not layers else names, layers_to_transform=layers or None,
         use_dora=method.dora, use_rslora=method.rslora, **options,
     )  # fmt: skip

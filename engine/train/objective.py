@@ -12,10 +12,26 @@ from engine.data.rendered import Rendered
 from engine.recipe import Recipe
 from engine.train import reference
 from engine.train.arguments import make_arguments
+from engine.train.classes import ClassCollator, ClassTrainer, held_out_batches, make_classes, names_of
 from engine.train.dataset import Batch, evaluation_batches, make_dataset, take_counts
 from engine.train.preference_data import JudgedCollator, PairCollator, make_judged, make_pairs
 from engine.train.session import Inputs, Session
 from engine.train.trainer import RunTrainer
+
+
+def training_set(inputs: Inputs) -> Any:
+    """The rows of a run as its objective learns them. Raises UserError for rows that teach nothing."""
+    data = inputs.data
+    if inputs.recipe.method.objective == "classify":
+        return make_classes(data.train, data.train_examples, label_names(inputs))
+    return make_training_set(data.train, inputs.recipe)
+
+
+def label_names(inputs: Inputs) -> list[str]:
+    """The labels of a classification in the order of their numbers; none for other objectives."""
+    if inputs.recipe.method.objective != "classify":
+        return []
+    return names_of(inputs.data.train_examples, inputs.data.held_out_examples)
 
 
 def make_training_set(rows: Sequence[Rendered], recipe: Recipe, shuffled: bool = True) -> Any:
@@ -36,6 +52,8 @@ def make_trainer(
     shared = {"model": model, "args": arguments, "train_dataset": dataset, "processing_class": tokenizer}
     if recipe.method.objective == "sft":
         return RunTrainer(**shared)
+    if recipe.method.objective == "classify":
+        return ClassTrainer(**shared, data_collator=ClassCollator(tokenizer.pad_token_id))
     if recipe.method.dropout:
         session.reporter.warning("Dropout is off where answers are compared: it would compare noise.", "method.dropout",
                                  "Set method.dropout=0 to be rid of this line.")  # fmt: skip
@@ -63,6 +81,9 @@ def make_batches(inputs: Inputs, session: Session, trainer: Any, tokenizer: Any)
     size = recipe.training.micro_batch_size
     if recipe.method.objective == "sft":
         return evaluation_batches(rows, tokenizer.pad_token_id, size) if rows else None
+    if recipe.method.objective == "classify":
+        held = make_classes(rows, inputs.data.held_out_examples, label_names(inputs)) if rows else None
+        return held_out_batches(held, trainer.data_collator, size) if held else None
     held_out = make_training_set(rows, recipe, shuffled=False) if rows else None
     if recipe.method.reference == "precomputed" and reference.needs_reference(recipe):
         held_out = reference.precompute(inputs, session, trainer, held_out)

@@ -12,6 +12,7 @@ from engine.plan.memory import TrainingShape, estimate_memory
 from engine.runs.process import REHEARSE_ONLY
 from engine.train import checkpoint, disk
 from engine.train.build import Machinery, build
+from engine.train.objective import label_names
 from engine.train.orders import Order
 from engine.train.reference import EndedEarly
 from engine.train.rehearse import no_memory, rehearse
@@ -103,7 +104,8 @@ def _leave_result(inputs: Inputs, machinery: Machinery) -> None:
         base_directory=str(inputs.directory), template=inputs.template.kind, format=inputs.data.format,
         steps=int(newest.name.split("-")[1]), total_steps=session.schedule.total_steps, best_step=best.best_step,
         best_eval_loss=best.best_loss if math.isfinite(best.best_loss) else None,
-        objective=session.recipe.method.objective, ended_early=machinery.conductor.ended_early,
+        objective=session.recipe.method.objective, labels=tuple(label_names(inputs)),
+        ended_early=machinery.conductor.ended_early,
     )  # fmt: skip
     write_result(session.reporter.run, newest, machinery.tokenizer, inputs.template.text, facts)
 

@@ -22,7 +22,8 @@ _STATE_FILES = {
 
 @dataclass(frozen=True)
 class ResultFacts:
-    """What `result.json` says. `template` is "model" or "plain"; `directory` is where the base model was."""
+    """What `result.json` says. `template` is "model" or "plain"; `directory` is where the base model was; `labels`
+    are those of a classification head, in the order of their numbers."""
 
     method: str
     base_source: str
@@ -35,6 +36,7 @@ class ResultFacts:
     best_step: int = 0
     best_eval_loss: float | None = None
     objective: str = "sft"
+    labels: tuple[str, ...] = ()
     ended_early: bool = False
 
     def as_dict(self) -> dict[str, Any]:

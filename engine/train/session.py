@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.data.prepare import PreparedData
+from engine.data.prepared import PreparedData
 from engine.models.find import ModelFiles
 from engine.recipe import Recipe
 from engine.runs.store import Run

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.data.prepare import PreparedData, good_examples, load_examples
+from engine.data.prepare import load_examples
+from engine.data.prepared import PreparedData, good_examples
 from engine.machine.packages import require_training_packages
 from engine.machine.trackers import require_trackers
 from engine.models.find import ModelFiles, find_model

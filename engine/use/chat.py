@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
+from engine.use.classifier import refuse_text
 from engine.use.finished import open_result
 from engine.use.generate import Sampling, TextStream, Writer
 from engine.use.held_rows import HeldRows
@@ -33,6 +34,7 @@ class Chat:
 
     def __init__(self, run_directory: Path | str, checkpoint: str = "", device: str | None = None) -> None:
         self.result = open_result(run_directory, checkpoint)
+        refuse_text(self.result)
         self.prompts = Prompts.of(self.result)
         self.pair = Pair(self.result, device)
 

@@ -14,7 +14,7 @@ UNUSUAL = {
     "target_parameters": "It trains single parameters, which peft cannot combine.",
     "trainable_token_indices": "It trains single tokens, which peft leaves out of a combination.",
 }
-"""Key of adapter_config.json -> why such an adapter stays alone (peft 0.19, LoraModel.add_weighted_adapter)."""
+"""Key of adapter_config.json -> why such an adapter stays alone (peft 0.21, LoraModel.add_weighted_adapter)."""
 
 
 def obstacle(config: Mapping[str, Any]) -> str:
@@ -43,7 +43,7 @@ def _layers(config: Mapping[str, Any]) -> str:
 def without_scale(model: Any, name: str) -> None:
     """Let the adapter called `name` count as it is: the weights and scales of its parts are in it already.
 
-    peft 0.19 copies rsLoRA from the first part, so that the combination would be multiplied by the root of its rank.
+    peft 0.21 copies rsLoRA from the first part, so that the combination would be multiplied by the root of its rank.
     """
     model.peft_config[name].use_rslora = False
     for module in model.modules():

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.runs.files import write_atomic
+from engine.use import classifier
 from engine.use.finished import Result, open_result
 from engine.use.generate import answer_greedily
 from engine.use.held_out import RowLosses, held_out_losses
@@ -40,7 +41,7 @@ def evaluate_run(run: Path | str, emit: Emit, rows: int = 0, checkpoint: str = "
     emit({"progress": {"phase": "reading data", "detail": "the rows that were held out"}})
     held = HeldRows(result, prompts)
     emit({"progress": {"phase": "loading model", "detail": "the base model and what was trained on it"}})
-    pair = Pair(result)
+    pair = None if result.labels else Pair(result)
     asked = [example for example in held.examples if example.prompt_turns][: rows or ANSWER_ROWS]
     task = task_of([example.expected for example in asked], held.format)
     document: dict[str, Any] = {
@@ -53,9 +54,15 @@ def evaluate_run(run: Path | str, emit: Emit, rows: int = 0, checkpoint: str = "
         "answered_rows": 0 if task == "text" else len(asked),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    measured = {side: _measure(side, pair, prompts, held, asked, task, emit) for side in SIDES}
+    if pair is None:
+        measured = _measured_classes(result, held, emit)
+    else:
+        measured = {side: _measure(side, pair, prompts, held, asked, task, emit) for side in SIDES}
     document["sides"] = {side: made.figures for side, made in measured.items()}
     document |= _comparison(measured["base"], measured["tuned"], result)
+    if result.labels:
+        document["baseline"] = "usual label"
+        document["sentences"] = [text.replace("per token", "per row") for text in document["sentences"]]
     name = f"evaluation-{checkpoint}.json" if checkpoint else "evaluation.json"
     write_atomic(result.run.path / name, json.dumps(document, indent=1) + "\n")
     return document
@@ -85,6 +92,18 @@ def _measure(
     figures |= {"tokens": sum(losses.tokens)}
     figures |= {**scores.figures, "examples": _sample(asked, answers), "seconds": round(time.monotonic() - started, 2)}
     return _Measured(figures, losses, scores.flags, answers)
+
+
+def _measured_classes(result: Result, held: HeldRows, emit: Emit) -> dict[Side, _Measured]:
+    """A classification head beside always saying the commonest label, which stands where the base model does."""
+    expected = [example.label for example in held.examples]
+    found: dict[Side, _Measured] = {}
+    for side, (losses, answers) in zip(SIDES, classifier.measure(result, held, emit), strict=True):
+        scores = score_answers("classification", answers, expected)
+        figures: dict[str, Any] = {"loss": losses.mean, "perplexity": math.exp(losses.mean), "tokens": len(expected)}
+        figures |= {**scores.figures, "examples": _sample(held.examples, answers), "seconds": 0.0}
+        found[side] = _Measured(figures, losses, scores.flags, answers)
+    return found
 
 
 def _comparison(base: _Measured, tuned: _Measured, result: Result) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from typing import Any
 from engine.errors import UserError
 from engine.models.gguf_support import support_of
 from engine.runs.store import Run
+from engine.use.classifier import merge_classifier, refuse_text
 from engine.use.finished import Result, base_of, open_result
 from engine.use.gguf import export_gguf
-from engine.use.merge import into_of, merge_run
+from engine.use.merge import dtype_of, into_of, merge_run
 from engine.use.ollama import OllamaOptions, plan_ollama, write_modelfile
 from engine.use.ollama_create import create_exported, hand_over
 from engine.use.ollama_road import directory_note, ollama_road
@@ -43,6 +44,8 @@ def export_run(run: Path | str, to: str, out: Path | str | None, emit: Emit, **o
         return _script(Run(Path(run).expanduser().absolute()), out, emit)
     result = open_result(run, str(options.get("checkpoint") or ""))
     target = Path(out).expanduser().absolute() if out else result.run.exports_dir / to
+    if to != "merged":
+        refuse_text(result)
     return EXPORTS[to](result, target, emit, options)
 
 
@@ -56,6 +59,9 @@ def _script(run: Run, out: Path | str | None, emit: Emit) -> dict[str, Any]:
 
 
 def _merged(result: Result, out: Path, emit: Emit, options: dict[str, Any]) -> dict[str, Any]:
+    if result.labels:
+        kind = str(options.get("dtype") or "fp32")
+        return merge_classifier(result, out, emit, dtype_of(kind), kind)
     merged = merge_run(result, out, emit, into_of(options), str(options.get("dtype") or ""))
     return {"to": "merged", **merged, "commands": [["vllm", "serve", str(out)]]}
 

@@ -31,6 +31,8 @@ class Result:
     template: Template
     format: str
     steps: int
+    labels: tuple[str, ...] = ()
+    """Those of a classification head, in the order of their numbers; empty for a model that writes text."""
 
     @property
     def is_adapter(self) -> bool:
@@ -63,7 +65,17 @@ def open_result(run_directory: Path | str, checkpoint: str = "") -> Result:
         template="plain" if facts.get("template", recipe.data.template) == "plain" else "model",
         format=str(facts.get("format") or recipe.data.format),
         steps=int(facts.get("steps") or 0),
+        labels=_labels(facts, recipe),
     )
+
+
+def _labels(facts: dict[str, Any], recipe: Recipe) -> tuple[str, ...]:
+    """A run that was not finished has them not written down yet; UserError then."""
+    found = tuple(str(name) for name in facts.get("labels") or ())
+    if recipe.method.objective == "classify" and not found:
+        what = "The labels of this classification are written down when it has finished."
+        raise UserError(what, recipe.run.name, "Let it finish: tunewright resume.")
+    return found
 
 
 def base_of(run: Run) -> tuple[Path, str]:

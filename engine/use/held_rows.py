@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.data.prepare import good_examples, load_examples
+from engine.data.prepare import load_examples
+from engine.data.prepared import good_examples
 from engine.errors import UserError
 from engine.use.finished import Result
 from engine.use.prompts import Prompts

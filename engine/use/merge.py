@@ -97,6 +97,13 @@ def merge_run(result: Result, out: Path, emit: Emit, into: Into = "trained", dty
     return {"out": str(out), "bytes": size, **facts}
 
 
+def dtype_of(name: str) -> torch.dtype:
+    """bf16, fp16 or fp32. Raises UserError."""
+    if name not in DTYPES:
+        raise UserError(f"There is no number format {name!r}.", "dtype", f"Use one of: {', '.join(DTYPES)}.")
+    return DTYPES[name]
+
+
 def into_of(options: Mapping[str, Any]) -> Into:
     """The option `into` of an export request. Raises UserError."""
     into = options.get("into") or "trained"

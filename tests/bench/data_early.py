@@ -50,7 +50,8 @@ class _Enough(Exception):
 
 def warm(path: Path) -> float:
     """Wall milliseconds from a request to the first rows where everything is imported."""
-    from engine.data.inspect import _not_recognised, read_options
+    from engine.data.inspect import _not_recognised
+    from engine.data.rows import ReadOptions
 
     def emit(message: dict[str, Any]) -> None:
         raise _Enough
@@ -58,7 +59,7 @@ def warm(path: Path) -> float:
     begin = time.perf_counter()
     request = {"source": str(path)}
     try:
-        _not_recognised(str(path), request, read_options(request), emit)
+        _not_recognised(str(path), request, ReadOptions.from_request(request), emit)
     except _Enough:
         return (time.perf_counter() - begin) * 1000
     raise AssertionError("no first rows came")

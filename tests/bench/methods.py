@@ -21,7 +21,7 @@ from engine.data.examples import RowProblem
 from engine.data.preferences import judged_example, rejected_example
 from engine.data.render import Renderer
 from engine.models.find import find_model
-from engine.plan.settings import learning_rate
+from engine.plan.learning_rate import learning_rate
 from engine.recipe import Answer, Recipe
 from engine.runs.events import iterate_events
 from engine.runs.store import create_run

@@ -129,6 +129,29 @@ def leaving(script: str) -> None:
                 "ollama": False, "exports": ["merged"], "checkpoints": ["step-00000100"]})  # fmt: skip
 
 
+def adapter(name: str, base: str, loss: float | None = 0.25) -> dict[str, object]:
+    """One adapter as the job describes it."""
+    return {"run": name, "run_directory": f"/runs/{name}", "directory": f"/runs/{name}/result/adapter", "base": base,
+            "base_directory": base, "method": "lora", "objective": "dpo", "data": "/data/rows.json", "rank": 16,
+            "alpha": 32, "targets": ["q_proj"], "bytes": 7_340_032, "steps": 9, "held_out_loss": loss, "measured": {},
+            "uncombinable": "", "commands": [["vllm", "serve", "/models/my base", "--enable-lora"],
+                                             ["llama-server", "-m", "BASE.gguf", "--lora", "a.gguf"]]}  # fmt: skip
+
+
+def adapters(script: str) -> None:
+    """Three adapters, the last of another base; a combination adds the ranks up."""
+    if script == "fails":
+        say(error={"what": "The disk is full.", "where": "/adapters", "fix": "Free 2 GB."})
+        sys.exit(1)
+    if "combine" in request:
+        say(progress={"phase": "combining", "detail": "2 adapters"})
+        parts = {Path(run).name: weight for run, weight in request["combine"].items()}
+        say(result={"out": request["out"], "combined": parts, "base": "/base", "rank": 24, "bytes": 9_000_000,
+                    "commands": [["vllm", "serve", "/base", "--enable-lora"]]})  # fmt: skip
+        return
+    say(result={"adapters": [adapter("one", "/base"), adapter("two", "/base", None), adapter("three", "/other")]})
+
+
 if __name__ == "__main__":
     name, behaviour = sys.argv[1:3]
     request = json.loads(sys.stdin.readline())
@@ -137,4 +160,4 @@ if __name__ == "__main__":
         sys.exit(3)
     if behaviour == "hangs":
         time.sleep(60)
-    {"chat": chat, "export": export, "leaving": leaving, "evaluate": evaluate}[name](behaviour)
+    {"chat": chat, "export": export, "leaving": leaving, "evaluate": evaluate, "adapters": adapters}[name](behaviour)

@@ -2,8 +2,8 @@
 
     python tests/tui/open_screen.py RUN_DIRECTORY SCREEN [STEP]
 
-SCREEN is "training", "playground", "export", "evaluation", "compare", "mask", "home" or "wizard" (with the step to
-open).
+SCREEN is "training", "playground", "export", "evaluation", "compare", "mask", "home", "adapters" or "wizard" (with
+the step to open).
 """
 
 from __future__ import annotations
@@ -53,6 +53,14 @@ def job(name: str) -> None:
     elif name == "leaving":
         say(result={"method": "qlora", "adapter": True, "base": ALL, "gguf_problems": TEXTS, "converter": "",
                     "converter_source": ALL, "converter_bytes": 1, "exports": TEXTS, "checkpoints": TEXTS})  # fmt: skip
+    elif name == "adapters":
+        one = {"run": ALL, "run_directory": ALL, "base": ALL, "base_directory": ALL, "method": TEXTS[0], "rank": 8,
+               "objective": ALL, "data": ALL, "bytes": 1, "steps": 1, "commands": [["vllm", *TEXTS], TEXTS],
+               "uncombinable": ALL}  # fmt: skip
+        two = {**one, "run": "plain", "uncombinable": "", "run_directory": "/a"}
+        three = {**two, "run": "[/b] third", "run_directory": "/b"}
+        say(result={"adapters": [one, two, three], "combined": dict.fromkeys(TEXTS, 1.0), "out": ALL, "base": ALL,
+                    "rank": 8, "bytes": 1, "commands": [["vllm", *TEXTS]]})  # fmt: skip
     elif name == "evaluate":
         say(error={"what": ALL, "where": ALL, "fix": ALL})
     else:
@@ -96,6 +104,10 @@ def screen_of(name: str, run: Run, step: str) -> Screen[Any]:
         from tui.screens.compare import CompareScreen, neighbours
 
         return CompareScreen(neighbours(run))
+    if name == "adapters":
+        from tui.screens.adapters import AdaptersScreen
+
+        return AdaptersScreen()
     if name == "home":
         from tui.screens.home import HomeScreen
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from engine.runs.events import Event
 from engine.runs.history import History
 from engine.runs.process import Liveness, liveness
 from engine.runs.store import Run
+from tests.tui import fake_slurm
 from tui import cli
 from tui.verbs import queue_watch
 from tui.verbs.follow import step_line
@@ -26,16 +26,7 @@ from tui.watch.words import state_of
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A queue in which job 12 waits until the file `queue` says something else."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    (folder / "queue").write_text("PENDING|Priority||N/A|main\n")
-    scripts = {"sbatch": "echo 12", "squeue": f"cat {folder}/queue", "scancel": f": > {folder}/queue"}
-    for name, text in scripts.items():
-        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
-        (folder / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(folder), prepend=":")
-    slurm._answers.clear()
-    return folder
+    return fake_slurm.install(tmp_path / "bin", monkeypatch)
 
 
 @pytest.fixture
@@ -62,12 +53,10 @@ def test_a_run_is_handed_in_waits_and_is_taken_out(
     assert "waits for its turn already" in capsys.readouterr().err
     assert cli.main(["stop", "far", *place]) == 0
     assert "job 12 was taken out of the queue" in capsys.readouterr().out
-    slurm._answers.clear()
     assert liveness(run).state == "new"
-    (commands / "queue").write_text("PENDING|Priority||N/A|main\n")
-    slurm._answers["12"] = (time.monotonic(), None)
     assert cli.main(["resume", "far", *place]) == 0
     assert "handed in again as SLURM job 12" in capsys.readouterr().out
+    assert fake_slurm.submitted(commands) == [f"--parsable {made['script']}"] * 2
 
 
 def test_without_sbatch_the_file_is_written_and_said(

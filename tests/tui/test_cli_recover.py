@@ -15,6 +15,7 @@ import pytest
 
 from engine.errors import UserError
 from engine.runs.control import pending, request
+from engine.runs.nodes import ONE_NODE, Nodes
 from engine.runs.process import boot_id, liveness
 from engine.runs.store import Run, create_run, rescue_root, runs_root
 from tests.conftest import PROJECT
@@ -32,7 +33,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
     """The runs whose engine would have been started, and whether they go on."""
     found: list[tuple[str, bool]] = []
 
-    def launch(run: Run, resume: bool = False) -> int:
+    def launch(run: Run, resume: bool = False, nodes: Nodes = ONE_NODE) -> int:
         if run.name == "bad":
             raise UserError("It does not start.", str(run.path), "Look into it.", 1)
         found.append((run.name, resume))

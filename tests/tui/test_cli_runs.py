@@ -151,7 +151,7 @@ def test_resume_starts_the_engine_again_and_drops_old_requests(
     request(run, "stop")
     launched: list[tuple[str, bool]] = []
     monkeypatch.setattr(
-        "tui.verbs.control.launch", lambda run, resume, **_: launched.append((run.name, resume)) or 4242
+        "engine.runs.process.launch", lambda run, resume, **_: launched.append((run.name, resume)) or 4242
     )
     monkeypatch.setattr("engine.machine.packages.missing_training_packages", lambda: ())
     assert cli.main(["resume", "short", "--runs", str(root)]) == 0

@@ -145,7 +145,7 @@ async def test_a_stopped_run_is_resumed(opened: Opened, monkeypatch: pytest.Monk
     run = make_run("first", "stopped", monkeypatch)
     run.state_path.write_text('{"v": 1, "stop_reason": "stopped"}')
     launched: list[Any] = []
-    monkeypatch.setattr("engine.runs.process.launch", lambda run, resume=False: launched.append((run, resume)))
+    monkeypatch.setattr("engine.runs.process.launch", lambda run, resume, nodes: launched.append((run, resume)))
     app = TunewrightApp()
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)

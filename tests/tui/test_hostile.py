@@ -96,6 +96,15 @@ def test_hostile_names_and_recipes_reach_no_terminal(tmp_path: Path) -> None:
         assert leaked(terminal) == []
 
 
+def test_hostile_adapters_reach_no_terminal(tmp_path: Path) -> None:
+    with opened(runs.finished(tmp_path / "runs"), "adapters", home=tmp_path) as terminal:
+        terminal.wait_for("runs have one")
+        press(terminal, ("space", "stays alone"), ("enter", "BASE.gguf"), ("escape", "Combine"))
+        press(terminal, ("down space", "marked"), ("down space", "2 marked"), ("m", "Weight of"))
+        press(terminal, ("enter", "The combined adapter"))
+        assert leaked(terminal) == []
+
+
 def test_hostile_rows_reach_no_terminal(tmp_path: Path) -> None:
     with opened(runs.finished(tmp_path), "mask") as terminal:
         terminal.wait_for("Row 1")

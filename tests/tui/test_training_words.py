@@ -15,6 +15,7 @@ from tui.text import UNSAFE
 from tui.watch.eta import Left, Pace, left_words
 from tui.watch.event_words import note_of
 from tui.watch.lines import LossLines
+from tui.watch.page import verdict_row, whole_sentences
 from tui.watch.summary import summary
 from tui.watch.telemetry import GpuReading, Reading, throttle_words
 from tui.watch.words import elapsed, header, machine, numbers, state_of
@@ -175,3 +176,25 @@ def test_a_long_sentence_is_wrapped_not_cut(tmp_path: Path) -> None:
 def test_a_run_that_goes_on_has_no_summary(tmp_path: Path) -> None:
     run, _ = runs.running(tmp_path)
     assert summary_of(run) == ""
+
+
+def test_a_reason_is_given_in_whole_sentences() -> None:
+    reason = "Margin 0.38 at the start, 0.48 now. 53% of the pairs are in the right order."
+    assert whole_sentences(reason, 200) == reason
+    assert whole_sentences(reason, 70) == "Margin 0.38 at the start, 0.48 now."
+    assert whole_sentences(reason, 20) == ""
+
+
+def test_a_verdict_on_pairs_is_whole_in_80_columns() -> None:
+    history = History()
+    for step in range(1, 31):
+        fields = {"loss": 0.7, "margin": 0.4 + step / 1000, "accuracy": 0.53, "tokens": step * 1000, "grad_norm": 30.0}
+        history.add(
+            {"type": "step", "step": step, "total_steps": 48, "lr": 6.17e-5, "tokens_per_second": 3486, **fields}
+        )
+    lines = LossLines()
+    lines.update(history)
+    row = text(verdict_row(history, lines, "", False, 80))
+    assert len(row) <= 80 and row.endswith(".") and "Margin" in row
+    assert len(text(numbers(history, wide=False))) <= 80
+    assert "53% of the pairs" in text(verdict_row(history, lines, "", True, 120))

@@ -8,6 +8,9 @@ from math import ceil, floor, isfinite, log10
 LEAST_FILL = 0.6
 """A range is kept while the data fill at least this share of it, so that the picture does not jump at every point."""
 
+ROUNDING = 1e-9
+"""Values that differ by less than this share of themselves are the same number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
@@ -45,10 +48,11 @@ def nice_step(span: float, count: int) -> float:
 
 
 def nice_range(low: float, high: float, log: bool = False) -> Range:
-    """A range with round ends around the data. Equal ends are widened; log needs `low` > 0."""
+    """A range with round ends around the data. Equal ends are widened, and those that differ only by rounding (the
+    average of a constant); log needs `low` > 0."""
     if log:
         return _nice_log_range(low, high)
-    if high <= low:
+    if high - low <= ROUNDING * max(abs(low), abs(high)):
         margin = abs(low) * 0.1 or 1.0
         low, high = low - margin, high + margin
     step = nice_step(high - low, 10)

@@ -37,7 +37,7 @@ def comparison(result: Mapping[str, Any]) -> list[str]:
     base, tuned = (result["sides"][side] for side in ("base", "tuned"))
     rows = [(words, figure(base.get(key)), figure(tuned.get(key))) for key, words in MEASURES.items() if key in tuned]
     head = f"On {plural(int(result['rows']), 'row')} that were held out of training:"
-    return [head, *table(("", "base", "tuned"), rows, right=(1, 2))]
+    return [head, *table(("", str(result.get("baseline") or "base"), "tuned"), rows, right=(1, 2))]
 
 
 def figure(value: Any) -> str:
@@ -61,7 +61,8 @@ def sections(document: Mapping[str, Any]) -> list[Section]:
     head, *rows = comparison(document)
     rows.append("In brackets: how many rows, and the 95 % interval.") if "%)" in "".join(rows) else None
     found.append(Section(head, tuple(rows)))
-    found += [confusion(document["sides"][side], side) for side in ("tuned", "base")]
+    shown = ("tuned",) if document.get("baseline") else ("tuned", "base")
+    found += [confusion(document["sides"][side], side) for side in shown]
     found.append(Section("Answers to read", tuple(reading(document))))
     return [section for section in found if section.lines]
 

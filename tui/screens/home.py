@@ -64,6 +64,8 @@ class HomeScreen(Screen[None]):
                 tooltip="Lay the loss of the highlighted run over that of the others."),
         Binding("l", "clone", "Clone", tooltip="Begin a new fine-tune with the answers of the highlighted run.",
                 id="home.clone"),
+        Binding("a", "adapters", "Adapters", id="home.adapters",
+                tooltip="The adapters of all runs: how to serve one, and how to combine several."),
         Binding("d", "delete", "Delete", show=False, tooltip="Delete the highlighted run; you type its name first.",
                 id="home.delete"),
         Binding("question_mark,f1", "explain", "Help", tooltip="Explain this page and its keys.", id="home.explain"),
@@ -221,6 +223,10 @@ class HomeScreen(Screen[None]):
         if (run := self._run()) is not None:
             self.app.push_screen(CompareScreen(neighbours(run)))
 
+    def action_adapters(self) -> None:
+        """The adapters of all runs."""
+        self.tunewright.open_adapters()
+
     def action_clone(self) -> None:
         """Begin with the answers of a run. The goal is no part of a recipe: it stands beside it, or is told from the
         format of the data."""
@@ -297,6 +303,8 @@ class HomeScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Actions on a run need a highlighted run that can take them."""
+        if action == "adapters":
+            return bool(self._lines)
         if action == "compare":
             return self._line() is not None and len(self._lines or ()) > 1
         if action in ("chat", "evaluate", "export", "resume", "clone", "delete"):

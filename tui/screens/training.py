@@ -27,7 +27,7 @@ from tui.watch.feed import Feed, Preview
 from tui.watch.page import next_row, tail_rows, verdict_row, worked_seconds
 from tui.watch.summary import reason_of_end, summary
 from tui.watch.telemetry import Reading, Telemetry
-from tui.watch.words import header, machine, numbers
+from tui.watch.words import devices, header, machine, numbers, several_devices
 from tui.widgets.key_line import KeyLine
 from tui.widgets.line import Line
 from tui.widgets.rows import Row, Rows
@@ -116,6 +116,7 @@ class TrainingScreen(Views, Controls):
             yield Rows(id="summary")
             yield Line(id="numbers")
             yield Line(id="machine")
+            yield Line(id="devices")
             yield Rows(id="tail")
         yield Line(id="message")
         yield KeyLine()
@@ -243,6 +244,8 @@ class TrainingScreen(Views, Controls):
         self.query_one("#numbers", Line).put(numbers(history, self.wide))
         if self.reading is not None:
             self.query_one("#machine", Line).put(machine(self.reading, history, self.wide))
+        self.query_one("#devices", Line).put(devices(history, self.size.width))
+        self.set_class(several_devices(history), "-several")
         self.query_one("#tail", Rows).show(tail_rows(history))
         smooth = self.charts.lines.smooth
         rows = summary(self.run, history, self.alive, smooth, self.seconds, self.size.width)
@@ -260,7 +263,7 @@ class TrainingScreen(Views, Controls):
     def _verdict(self, reason: str) -> Row:
         if self.preview is not None:
             return [(f" Reading the whole run: {self.feed.share_read:.0%}. The curve shows some of its steps.", "key")]
-        return verdict_row(self.history, self.charts.lines, reason, self.wide)
+        return verdict_row(self.history, self.charts.lines, reason, self.wide, self.size.width)
 
     def on_resize(self) -> None:
         """The words depend on the width."""

@@ -60,7 +60,9 @@ class Controls(Screen[None]):
         """Ask before asking the engine, or before taking a job that waits out of the queue."""
         if self.reading is not None and self.reading.liveness.state == "queued":
             question = f"Take SLURM job {job_of(self.run)} out of the queue?"
-            consequence = "No engine works on this run. It can be handed in again at any time, and goes on from where it is."
+            consequence = (
+                "No engine works on this run. It can be handed in again at any time, and goes on from where it is."
+            )
             self.app.push_screen(QuestionScreen(question, consequence, "take it out", "keep waiting"), self._take_out)
             return
         question = "Stop this run and save it?"

@@ -7,7 +7,7 @@ from math import ceil
 
 from engine.recipe_keys import KEYS
 from tui.answers import Answers
-from tui.steps.facts import Facts
+from tui.steps.facts import Facts, data_summary
 from tui.steps.method import need_bytes
 from tui.steps.method import validate as check_method
 from tui.steps.option import Problem
@@ -87,7 +87,7 @@ def _number(answers: Answers, facts: Facts, key: str) -> float:
 
 def _steps(answers: Answers, facts: Facts) -> int:
     """Optimizer steps of the whole run; 0 while the rows are unknown."""
-    rows = int((facts.data.value or {}).get("rows", 0)) - _number(answers, facts, "evaluation.held_out_rows")
+    rows = _learned_rows(answers, facts)
     limit = _number(answers, facts, "training.max_steps")
     batch = _number(answers, facts, "training.micro_batch_size") * _number(
         answers, facts, "training.gradient_accumulation_steps"
@@ -98,11 +98,26 @@ def _steps(answers: Answers, facts: Facts) -> int:
     return int(min(steps, limit)) if limit else steps
 
 
+def _learned_rows(answers: Answers, facts: Facts) -> float:
+    """Rows of a pass without those held out; of raw text its pieces, about."""
+    rows = int((facts.data.value or {}).get("rows", 0))
+    held_out = _number(answers, facts, "evaluation.held_out_rows")
+    summary = data_summary(facts.data.value)
+    if summary is None or not rows:
+        return rows - held_out
+    from engine.plan.data_facts import learned_rows
+
+    return (rows - held_out) * learned_rows(summary, int(_number(answers, facts, "training.sequence_length"))) / rows
+
+
 def rows_cut(answers: Answers, facts: Facts) -> int | None:
-    """Rows that may be longer than the sequence length, at most; None while their lengths are unknown."""
+    """Rows that may be longer than the sequence length, at most; None while their lengths are unknown. Raw text is
+    split, so nothing of it is cut."""
     lengths = (facts.data.value or {}).get("lengths") or {}
     if not lengths:
         return None
+    if (facts.data.value or {}).get("format") == "text":
+        return 0
     limit = _number(answers, facts, "training.sequence_length")
     if lengths.get("longest", 0) <= limit:
         return 0

@@ -198,7 +198,7 @@ def _against_trackers(in_force: dict[str, Answer]) -> list[Problem]:
 
 def _against_data(in_force: dict[str, Answer], facts: Facts) -> list[Problem]:
     """An objective that these rows do not serve, or cannot go together with another setting."""
-    needed = {"dpo": "preference", "orpo": "preference", "kto": "kto"}
+    needed = {"dpo": "preference", "orpo": "preference", "kto": "kto", "classify": "classification"}
     objective = str(in_force["method.objective"].value) if "method.objective" in in_force else "sft"
     name = str((facts.data.value or {}).get("format", ""))
     if name and needed.get(objective, name) != name:

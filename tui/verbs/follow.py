@@ -83,12 +83,20 @@ def _say_end(run: Run, now: Liveness, lines: _Lines) -> int:
     if now.state == "new" and (last := _last_words(run)):
         say(f"The engine ended before it began: {last}", f"The log has the details: {run.log_path}")
     elif code == 0:
-        say(f"Talk to it: tunewright chat {word}. Hand it on: tunewright export {word} --to ollama.")
+        say(_what_next(run, word))
     elif now.state in {"stopped", "lost", "failed"}:
         if code == 1:
             say(f"The log has the details: {run.log_path}")
         say(f"Go on from the last checkpoint: tunewright resume {word}.")
     return code
+
+
+def _what_next(run: Run, word: str) -> str:
+    """A classification head writes no text, so there is nobody to talk to."""
+    with contextlib.suppress(UserError):
+        if run.recipe().method.objective == "classify":
+            return f"Measure it: tunewright eval {word}. Hand it on: tunewright export {word} --to merged."
+    return f"Talk to it: tunewright chat {word}. Hand it on: tunewright export {word} --to ollama."
 
 
 def _last_words(run: Run) -> str:

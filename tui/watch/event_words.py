@@ -47,13 +47,14 @@ def _phase(event: Event) -> tuple[str, Look]:
 def _eval(event: Event) -> tuple[str, Look]:
     rows = f" on {event['rows']} held-out rows" if event.get("rows") else ""
     parts = [f"loss {number(event.get('loss')):.4g}"]
-    if "margin" not in event:  # the loss of an objective that compares answers is not one of tokens
+    if "perplexity" in event:  # else the loss is not one of tokens
         parts.append(f"perplexity {number(event.get('perplexity')):.4g}")
     parts += [f"{word} {number(event[name]):{form}}" for name, word, form in _EVALUATED if name in event]
     return f"Evaluated at step {event.get('step')}{rows}: {', '.join(parts)}", "key"
 
 
 _EVALUATED = (("margin", "margin", ".3g"), ("accuracy", "in the right order", ".0%"), ("kl", "KL", ".3g"),
+              ("right_labels", "right labels", ".1%"), ("macro_f1", "macro F1", ".3g"),
               ("general_loss", "general text", ".4g"))  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from engine.runs.history import History
 from tui.verdict import judge
 from tui.watch.event_words import note_of
@@ -18,17 +20,31 @@ NEXT_KEYS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-def verdict_row(history: History, lines: LossLines, reason: str, wide: bool) -> list[Piece]:
-    """How the run is going and why; once it has ended only what there is to worry about, since the summary follows."""
+def verdict_row(history: History, lines: LossLines, reason: str, wide: bool, width: int = 1000) -> list[Piece]:
+    """How the run is going and why, in whole sentences of at most `width` cells; once it has ended only what there is
+    to worry about, since the summary follows."""
     if not history.step and not reason:
         return [(" Getting ready.", "key"), (" The curve begins with the first step.", "dim")]
     verdict = judge(history, lines.raw, lines.smooth)
     if reason and verdict.mood not in {"warn", "bad"}:
         return []
-    row: list[Piece] = [(f" {verdict.words}", verdict.mood), (f" {verdict.reason}", "dim")]
+    row: list[Piece] = [(f" {verdict.words}", verdict.mood)]
+    if told := whole_sentences(verdict.reason, width - len(verdict.words) - 2):
+        row.append((f" {told}", "dim"))
     if verdict.advice and wide:
         row.append((f" {verdict.advice}", "plain"))
     return row
+
+
+def whole_sentences(text: str, room: int) -> str:
+    """The first sentences of `text` that fit into `room` cells; a half one would be read as a whole."""
+    kept = ""
+    for sentence in re.split(r"(?<=[.:]) ", text):
+        longer = f"{kept} {sentence}".strip()
+        if len(longer) > room:
+            break
+        kept = longer
+    return kept
 
 
 def tail_rows(history: History) -> list[list[Piece]]:

@@ -97,7 +97,7 @@ def numbers(history: History, wide: bool) -> list[Piece]:
         if value is not None:
             pieces.append((f" {long_label if wide else short_label} ", "dim"))
             pieces.append((f"{form.format(value_words(name, value))} ", "plain"))
-    if history.tokens:
+    if history.tokens and (wide or history.last("margin") is None):  # no room for both at 80 columns
         pieces += [(" trained on ", "dim"), (f"{history.tokens:,} tokens ", "plain")]
     return pieces
 
@@ -124,11 +124,40 @@ def machine(reading: Reading, history: History, wide: bool) -> list[Piece]:
     ram = f"{gigabytes(reading.ram_used_bytes)} of {gigabytes(reading.ram_total_bytes)} "
     pieces += [(" RAM ", "dim"), (ram, "warn" if used_share > 0.95 else "plain")]
     memory = history.last("mem")
-    if memory:
+    if memory and not several_devices(history):
         pieces += [(" training " if wide else " run ", "dim"), (f"{gigabytes(memory)} ", "plain")]
     low = reading.disk_free_bytes < 2 * 1024**3
     pieces += [(" disk free " if wide else " disk ", "dim")]
     pieces += [(f"{gigabytes(reading.disk_free_bytes)} ", "warn" if low else "plain")]
+    return pieces
+
+
+def several_devices(history: History) -> bool:
+    """Whether the run says what each of several devices holds."""
+    return len(history.device_bytes) > 1
+
+
+def devices(history: History, width: int) -> list[Piece]:
+    """One row with the training memory of each device, or its range where `width` cells do not hold them all; empty
+    where one device carries the run out. Numbered as the run's processes are: several hosts count on."""
+    if not several_devices(history):
+        return []
+    held = [gigabytes(one) if isfinite(one) else "unknown" for one in history.device_bytes]
+    pieces: list[Piece] = [(" Training memory ", "dim")]
+    for index, words in enumerate(held):
+        pieces += [(f" device {index} ", "dim"), (f"{words} ", "plain")]
+    return pieces if sum(len(text) for text, _ in pieces) <= width else _range_of_devices(history)
+
+
+def _range_of_devices(history: History) -> list[Piece]:
+    known = [one for one in history.device_bytes if isfinite(one)]
+    pieces: list[Piece] = [(" Training memory ", "dim"), (f" {len(history.device_bytes)} devices ", "plain")]
+    if known:
+        most = history.device_bytes.index(max(known))
+        pieces += [
+            (f" {gigabytes(min(known))} to {gigabytes(max(known))} ", "plain"),
+            (f" most on device {most} ", "dim"),
+        ]
     return pieces
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from engine.data.inspect import DataSummary, inspect_data
+from engine.data.inspect import inspect_data
+from engine.data.summary import DataSummary
 from engine.errors import UserError
 
 from .conftest import CHATML

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from engine.data.prepare import PreparedData, load_examples
+from engine.data.prepare import load_examples
+from engine.data.prepared import PreparedData
 from engine.data.render import IGNORED
 from engine.errors import UserError
 from engine.recipe import Answer, Recipe

@@ -15,8 +15,9 @@ from engine.models.find import ModelFiles
 from engine.models.spec import ModelSpec
 from engine.plan.budget import training_flops_per_token
 from engine.plan.memory import TrainingShape
+from engine.plan.padding import cut_mean, padded_tokens
 from engine.plan.recommend import recommend
-from engine.plan.search import Situation, cut_mean, padded_tokens
+from engine.plan.situation import Situation
 from engine.recipe import Answer
 
 DRAW = random.Random(5)
@@ -79,3 +80,24 @@ def test_a_wide_adapter_costs_arithmetic(spec: Callable[[str], ModelSpec]) -> No
     assert wide > 1.5 * narrow
     full = training_flops_per_token(tiny, replace(SHAPE, method="full"))
     assert training_flops_per_token(tiny, replace(SHAPE, method="full", rank=128)) == full
+
+
+def test_raw_text_is_counted_in_its_pieces(model: Model, machine: Build, facts: Any) -> None:
+    """Figures of 30 articles with 646,900 tokens, which the engine split into 1,278 pieces of 512 tokens."""
+    articles = facts(rows=30, total_tokens=646_900, trained_tokens=646_870, p95=62_000, p99=68_000, longest=68_000,
+                     held_out_suggestion=6, format="text")  # fmt: skip
+    plan = recommend(machine(0), model("tiny"), articles, "text")
+    here = Situation(machine(0), model("tiny"), articles, "text", {})
+    work = here.work(1.0, 6, 512)
+    assert work.rows + work.held_out_rows == pytest.approx(1278, rel=0.01) and work.mean_tokens <= 512
+    same = facts(rows=1278, total_tokens=646_900, p95=512, p99=512, longest=512)
+    rows = recommend(machine(0), model("tiny"), same, "chat", overrides={"training.epochs": Answer(3.0, "you", "")})
+    assert plan.best.seconds == pytest.approx(rows.best.seconds, rel=0.3)
+    assert plan.best.answers["training.gradient_accumulation_steps"].reason.endswith("above 32.")
+    assert "split" in plan.best.answers["training.sequence_length"].reason
+
+
+def test_raw_text_is_split_where_a_model_reads_more(model: Model, machine: Build, facts: Any) -> None:
+    articles = facts(rows=30, total_tokens=646_900, p99=68_000, longest=68_000, format="text")
+    plan = recommend(machine(24), model("qwen2.5-0.5b"), articles, "text")
+    assert plan.best.value("training.sequence_length") == 2048

@@ -9,6 +9,7 @@ import pytest
 from engine.models.spec import ModelSpec
 from engine.plan import settings
 from engine.plan.fit import MARGIN_BYTES, judge, required_bytes
+from engine.plan.learning_rate import learning_rate
 from engine.plan.words import count_text, duration_text, size_text
 
 Spec = Callable[[str], ModelSpec]
@@ -47,7 +48,7 @@ def test_the_rank_grows_with_the_data_up_to_a_limit(spec: Spec, facts: type) -> 
     ],
 )  # fmt: skip
 def test_the_learning_rate_is_one_curve_of_the_models_size(spec: Spec, name: str, method: str, rate: float) -> None:
-    answer = settings.learning_rate(spec(name), method)
+    answer = learning_rate(spec(name), method)
     assert answer.value == pytest.approx(rate, rel=0.05) and "parameters" in answer.reason
 
 

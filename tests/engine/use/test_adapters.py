@@ -74,7 +74,7 @@ def test_a_combination_with_a_rank_stabilised_adapter_adds_up(
 @pytest.mark.parametrize(
     ("settings", "words"),
     [({"use_dora": True}, "DoRA"), ({"target_modules": ["v_proj"], "modules_to_save": ["lm_head"]}, "whole layers"),
-     ({"layers_to_transform": [0]}, "different layers")],
+     ({"target_modules": ["v_proj"], "layers_to_transform": [0]}, "different layers")],
 )  # fmt: skip
 def test_what_would_be_lost_in_a_combination_is_refused(
     make_run: Any, tiny_model: Path, tmp_path: Path, settings: dict[str, Any], words: str

@@ -172,7 +172,8 @@ def test_the_chat_job_adds_adapters(make_run: Any) -> None:
 
 def test_the_chat_job_hands_over_the_rows_that_were_held_out(make_run: Any, tmp_path: Path) -> None:
     from engine.data.dataset import load_dataset
-    from engine.data.prepare import load_examples, split_examples
+    from engine.data.prepare import load_examples
+    from engine.data.split import split_examples
 
     # one row does not fit the length and is left out, so a split that does not know of it holds out other rows
     rows = [{"input": f"the {number} cat", "output": str(number)} for number in range(120)]

@@ -109,3 +109,12 @@ def test_the_bottom_axis_says_what_it_counts_and_shows_marks() -> None:
 def test_a_position_is_a_share_of_the_range() -> None:
     assert Range(2, 4).position(3) == 0.5
     assert math.isclose(Range(1, 100, log=True).position(10), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.49999999999999994, 0.5), (0.5, 0.5), (-0.5, -0.49999999999999994), (0, 0)]
+)
+def test_an_average_of_a_constant_has_a_range_that_can_be_drawn(low: float, high: float) -> None:
+    """KTO's loss is 0.5 until something is learned; its average is 0.5 but for the last bit."""
+    found = nice_range(low, high)
+    assert found.low < low <= high < found.high and 0 <= found.position(low) <= 1

@@ -50,6 +50,18 @@ def test_rows_that_are_cut_are_counted(length: int, cut: int) -> None:
     assert rows_cut(answers, fakes.facts()) == cut
 
 
+def test_raw_text_is_split_so_it_makes_more_steps_and_is_not_cut() -> None:
+    answers, facts = fakes.answers(), fakes.facts()
+    data = dict(facts.data.value or {})
+    summary = {"rows": 500, "trained_tokens": 1_023_500, "total_tokens": 1_024_000, "p50": 900, "p95": 9_000,
+               "p99": 40_000, "longest": 60_000, "format": "text", "held_out_suggestion": 25}  # fmt: skip
+    facts.data.value = {**data, "format": "text", "summary": summary}
+    answers.put("training.sequence_length", 512)
+    found = consequences(answers, facts)
+    assert found is not None and found.rows_cut == 0
+    assert found.steps == 402  # 2,250 pieces, 475 of 500 rows of them learned: 134 steps of 16, three times
+
+
 def test_unknown_lengths_are_not_guessed() -> None:
     assert rows_cut(Answers(), Facts()) is None
 
