@@ -34,19 +34,19 @@ ABILITIES: dict[DeviceKind, Abilities] = {
     "cuda": _NVIDIA,
     "pretend": _NVIDIA,
     "rocm": Abilities(
-        "AMD GPU", ("lora", "full"), ("bf16", "fp16", "fp32"), True, "not run",
+        "AMD GPU", ("lora", "full"), ("bf16", "fp16", "fp32"), True, "not run here",
         "It needs the ROCm build of torch. 4-bit training needs an NVIDIA GPU: bitsandbytes is not checked on others.",
     ),
     "mps": Abilities(
-        "Apple GPU", ("lora", "full"), ("fp32",), False, "not run",
+        "Apple GPU", ("lora", "full"), ("fp32",), False, "not run here",
         "The work is done on the processor: bitsandbytes has no 4-bit products for MPS, and its memory is unmeasured.",
     ),
     "xpu": Abilities(
-        "Intel GPU", ("lora", "full"), ("fp32",), False, "not run",
+        "Intel GPU", ("lora", "full"), ("fp32",), False, "not run here",
         "The work is done on the processor: training on an Intel GPU (XPU) has not been tried.",
     ),
     "cpu": Abilities(
-        "Processor", ALL_METHODS, ("fp32", "bf16"), True, "run by the tests",
+        "Processor", ALL_METHODS, ("fp32", "bf16"), True, "run by our tests",
         "For models up to about half a billion parameters; larger ones take days.",
     ),
 }  # fmt: skip

@@ -28,7 +28,7 @@ def run(arguments: Namespace) -> int:
     say("", "A tier counts GB as on a shop label, 10^9 bytes; the lines above count GiB, 2^30.", "")
     if arguments.table:
         for title, methods, precisions, checked, remark in table():
-            say(f"{title}: {methods}. Numbers: {precisions}. Training {checked}.")
+            say(f"{title}: {methods}. Numbers: {precisions}. Training: {checked}.")
             paragraph(remark)
         say("")
     for note in notes(machine):
