@@ -62,6 +62,14 @@ class Queue:
         document["failures"] = {**document.get("failures", {}), run.name: why}
         write_atomic(self.path / "queue.json", json.dumps(document, indent=1))
 
+    def interrupted(self) -> list[str]:
+        """Names of the runs that were stopped because the queue was: a later worker goes on with them."""
+        return [str(name) for name in self.document().get("interrupted", ())]
+
+    def remember_interrupted(self, names: Sequence[str]) -> None:
+        """These runs were stopped with the queue."""
+        write_atomic(self.path / "queue.json", json.dumps({**self.document(), "interrupted": list(names)}, indent=1))
+
     @property
     def asked_to_stop(self) -> bool:
         return (self.path / STOP_FILE).exists()

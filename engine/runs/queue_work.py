@@ -60,6 +60,7 @@ class _Worker:
         self.queue, self.start, self.pause = queue, start, pause
         self.working: dict[str, Run] = {}
         self.begun: set[str] = set()
+        self.interrupted = set(queue.interrupted())
 
     def run(self) -> int:
         self._take_over()
@@ -83,8 +84,7 @@ class _Worker:
 
     def _begin_next(self, device: str) -> None:
         for run, now in standing(self.queue):
-            waits = now.state == "new" or (now.state in GONE_ON_WITH and run.recipe_path.is_file())
-            if not waits or run.name in self.begun:
+            if not self._waits(run, now.state) or run.name in self.begun:
                 continue
             self.begun.add(run.name)
             chosen = {"CUDA_VISIBLE_DEVICES": device} if device else None
@@ -97,7 +97,13 @@ class _Worker:
             self.working[device] = run
             return
 
+    def _waits(self, run: Run, state: str) -> bool:
+        if state == "stopped":
+            return run.name in self.interrupted
+        return state == "new" or (state in GONE_ON_WITH and run.recipe_path.is_file())
+
     def _stop(self) -> int:
+        self.queue.remember_interrupted([run.name for run in self.working.values()])
         for run in self.working.values():
             request(run, "stop")
         while any(liveness(run).alive for run in self.working.values()):

@@ -110,6 +110,16 @@ def test_stopping_saves_what_goes_on_and_starts_no_more(engines: Engines, make: 
     assert work_off(queue.path, engines.start, pause) == 3
     assert engines.asked == ["a"] and engines.states == {"a": "stopped"}
     assert not queue.asked_to_stop, "the next worker is not stopped by an old request"
+    engines.asked.clear()
+    assert work(queue, engines) == 0
+    assert engines.started[1:] == [("a", "", True), ("b", "", False)], "what was stopped with the queue goes on with it"
+
+
+def test_a_run_that_a_person_stopped_stays_stopped(engines: Engines, make: Any) -> None:
+    queue = make("a", "b")
+    engines.states = {"a": "stopped"}
+    assert work(queue, engines) == 0
+    assert [name for name, _, _ in engines.started] == ["b"]
 
 
 def test_a_new_worker_takes_over_what_goes_on_and_resumes_what_was_lost(engines: Engines, make: Any) -> None:
