@@ -15,6 +15,7 @@ from engine.machine.doctor import Check as TrainingCheck
 from engine.machine.doctor import check_training
 from engine.machine.packages import TRAINING_PACKAGES
 from engine.runs.detach import detachment
+from engine.runs.unsloth_place import make_commands, unsloth_python
 from tui.places import state_directory
 from tui.steps.words import GIGABYTE, gigabytes
 from tui.verbs.output import print_json, say
@@ -42,8 +43,8 @@ def run(arguments: Namespace) -> int:
     root = root_of(arguments)
     makers: tuple[Callable[[], Check], ...] = (
         _python, _program, lambda: _writable("runs folder", root),
-        lambda: _writable("settings folder", state_directory()), lambda: _disk(root), _terminal,
-        _logout,
+        lambda: _writable("settings folder", state_directory()), lambda: _disk(root), _terminal, _unsloth,
+        _logout, _unsloth,
     )  # fmt: skip
     machine = detect_machine(root)
     checks: list[Check | TrainingCheck] = [make() for make in makers]
@@ -115,6 +116,14 @@ def _gpu(machine: Machine) -> Check:
     if gpu is None:
         return Check("GPU", "note", "none found", "Small models and the demo train on the processor.")
     return Check("GPU", "ok", f"{gpu.name}, {gigabytes(gpu.free_bytes)} free of {gigabytes(gpu.total_bytes)}")
+
+
+def _unsloth() -> Check:
+    """Where the optional backend is, or how it is made."""
+    place = unsloth_python()
+    if place is not None:
+        return Check("Unsloth", "ok", f"its own environment, {place}")
+    return Check("Unsloth", "ok", f"not installed; for method.backend = unsloth: {' && '.join(make_commands())}")
 
 
 def _terminal() -> Check:
