@@ -15,7 +15,7 @@ from tests.chaos.real_disk import Disk, begin, image_disk, memory_disk
 from tests.chaos.rig import Workshop, carry_in_child, digest
 from tests.engine.train.carried import Carried
 
-pytestmark = pytest.mark.xdist_group("train")
+pytestmark = pytest.mark.xdist_group("chaos")
 REFUSED = "this system lets no test mount file systems"
 
 

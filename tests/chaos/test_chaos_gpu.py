@@ -12,7 +12,7 @@ from tests.chaos import shim
 from tests.chaos.rig import Workshop
 from tests.engine.train.carried import Carried
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("train")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("chaos")]
 
 BALLAST = """
 import sys, torch

@@ -13,7 +13,7 @@ from tests.chaos import kills, resuming, shim
 from tests.chaos.rig import Workshop
 from tests.engine.train.carried import Carried
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("train")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("chaos")]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from tests.chaos.rig import Workshop, carry_in_child
 from tests.engine.train import material
 from tests.engine.train.carried import Carried
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("train")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("chaos")]
 GOOD = {"prompt": "How many lamps?", "completion": "Three red lamps and two blue mugs, as you asked."}
 
 

@@ -16,7 +16,7 @@ from tests.chaos.detached import PROJECT, wait_for
 from tests.chaos.rig import Workshop
 from tests.engine.train.carried import Carried, carry
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("train")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("chaos")]
 LIMIT_BYTES = 250 << 20
 ROOT = Path("/sys/fs/cgroup")
 ENTER = ("import os, sys; open(sys.argv[1], 'w').write(str(os.getpid())); "

@@ -15,7 +15,7 @@ from engine.runs.store import Run
 from tests.chaos.rig import Child, Workshop, carry_in_child, digest
 from tests.engine.train.carried import Carried
 
-pytestmark = pytest.mark.xdist_group("train")
+pytestmark = pytest.mark.xdist_group("chaos")
 PHASES = ("reading data", "loading model", "rehearsal", "training", "evaluating", "saving", "exporting")
 BUSY_SECONDS = 1.2
 SETTINGS: dict[str, Any] = {"evaluation__held_out_rows": 6, "evaluation__every_steps": 3}

@@ -18,7 +18,7 @@ from engine.train import checkpoint
 from tests.chaos.rig import Workshop, carry_in_child, digest
 from tests.engine.train.carried import Carried
 
-pytestmark = pytest.mark.xdist_group("train")
+pytestmark = pytest.mark.xdist_group("chaos")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from tests.chaos.rig import Workshop, carry_in_child
 from tests.engine.train import material
 from tests.engine.train.carried import Carried
 
-pytestmark = pytest.mark.xdist_group("train")
+pytestmark = pytest.mark.xdist_group("chaos")
 
 
 @pytest.fixture(scope="module")

@@ -51,12 +51,12 @@ def test_changes_add_up_to_the_whole_screen(seed: int, size: tuple[int, int]) ->
     with wizard(*size) as terminal:
         terminal.wait_for("Esc Back")
         pressed: list[str] = []
-        for round_number in range(12):
+        for round_number in range(6):
             for _ in range(4):
                 pressed.append(numbers.choice(KEYS))
                 terminal.send(pressed[-1])
                 terminal.read_for(0.15)  # an escape and a letter at once would be another key
-            if round_number % 4 == 3:
+            if round_number % 3 == 2:
                 terminal.resize(numbers.choice([60, 80, 100, 132]), numbers.choice([15, 24, 30, 43]))
                 terminal.read_for(0.3)
             if terminal.ended:  # Esc on the first page leaves

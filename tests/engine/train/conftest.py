@@ -15,11 +15,16 @@ from tests.engine.train import material
 from tests.engine.train.carried import RunFactory
 
 
+APART = ("several", "share", "sharded", "nodes", "preference", "experts", "classes", "text", "trackers")
+"""Modules that take about as long together as all others here, so that both workers have a half."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("train"))
+            apart = item.path.stem.removeprefix("test_train_") in APART
+            item.add_marker(pytest.mark.xdist_group("train-more" if apart else "train"))
 
 
 @pytest.fixture(scope="session")

@@ -168,6 +168,7 @@ def test_when_even_single_rows_do_not_fit_the_processes_start_afresh_together(ma
     assert_same(one, two, close=1e-4)
 
 
+@pytest.mark.long
 def test_when_memory_runs_out_in_one_all_do_the_step_again(make_run: RunFactory) -> None:
     """QLoRA, whose weights each process loads on its own device."""
     shared = {**SHARED, "method__name": "qlora", "training__max_steps": 4}

@@ -19,7 +19,7 @@ from tests.engine.train import material
 from tests.engine.train.carried import Carried, OnDemand
 from tests.engine.train.test_train_preference import write_judged, write_pairs
 
-pytestmark = pytest.mark.xdist_group("train")
+pytestmark = pytest.mark.xdist_group("torch-use")
 
 CASES: dict[str, dict[str, Any]] = {
     "dpo": {"method__objective": "dpo"}, "kto": {"method__objective": "kto"}, "orpo": {"method__objective": "orpo"},

@@ -15,7 +15,7 @@ from engine.use.export import export_run
 from tests.engine.train import material
 from tests.engine.train.carried import Carried, OnDemand
 
-pytestmark = pytest.mark.xdist_group("train")
+pytestmark = pytest.mark.xdist_group("torch-use")
 torch = pytest.importorskip("torch")
 
 
