@@ -14,7 +14,6 @@ from engine.runs.store import Run
 from tests.engine.train import material
 from tests.engine.train.carried import RunFactory
 
-
 APART = ("several", "share", "sharded", "nodes", "preference", "experts", "classes", "text", "trackers")
 """Modules that take about as long together as all others here, so that both workers have a half."""
 
