@@ -40,3 +40,8 @@ class UserError(Exception):
             str(fields.get("fix", "")),
             int(fields.get("exit_code", 1)),
         )
+
+
+def first_line(error: BaseException, limit: int = 300) -> str:
+    """What a library's error says, for a sentence: its first line, at most `limit` letters, else the error's name."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:limit]

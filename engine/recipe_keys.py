@@ -1,7 +1,7 @@
 """Every key a recipe may hold: type, range, default and the words that explain it.
 
 One table feeds the recipe file, `--set`, the wizard's fields and their help, so that they cannot disagree.
-Recommended values live in `engine.plan.recommend`; a default here is only what stands when nobody said anything.
+Recommended values live in `engine.plan`; a default here is only what stands when nobody said anything.
 """
 
 from __future__ import annotations

@@ -11,9 +11,10 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.utils.logging import disable_progress_bar
 
 from engine.runs.store import Run
-from engine.train import classes, facts, load, memory, resume, surroundings, unsloth
+from engine.train import adapter, classes, facts, load, memory, resume, surroundings, unsloth
 from engine.train.callbacks import Conductor
 from engine.train.checkpoint import Checkpoint
+from engine.train.evaluator import Evaluator
 from engine.train.general_text import GeneralText
 from engine.train.gpu_lock import claim_gpu
 from engine.train.objective import label_names, make_batches, make_trainer, training_set
@@ -60,7 +61,7 @@ def build(inputs: Inputs, engine: Engine) -> Machinery:
     place = torch.device("cpu") if session.sharded else device
     trainer = make(inputs, session, _model(inputs, place, tokenizer), device, dataset, tokenizer)
     if recipe.method.name != "full":
-        load.hold_trainable_in_fp32(trainer.model)
+        adapter.hold_trainable_in_fp32(trainer.model)
     batches = make_batches(inputs, session, trainer, tokenizer)
     return _connect(inputs, session, trainer, tokenizer, batches)
 
@@ -104,8 +105,8 @@ def _model(inputs: Inputs, device: torch.device, tokenizer: Any) -> Any:
         return load.load_model(start.path if start is not None else inputs.directory, recipe, device)
     base = load.load_model(inputs.directory, recipe, device)
     if inputs.files.is_adapter and inputs.files.directory is not None:
-        return load.open_adapter(base, inputs.files.directory)
-    return load.add_adapter(base, recipe.method, recipe.training.seed)
+        return adapter.open_adapter(base, inputs.files.directory)
+    return adapter.add_adapter(base, recipe.method, recipe.training.seed)
 
 
 def _classifier(inputs: Inputs, device: torch.device, tokenizer: Any) -> Any:
@@ -124,7 +125,7 @@ def _model_of_unsloth(inputs: Inputs, device: torch.device) -> Any:
     directory = start.path if full and start is not None else inputs.directory
     base = unsloth.load_model(directory, recipe, load.base_dtype(recipe, device))
     if inputs.files.is_adapter and inputs.files.directory is not None:
-        return load.open_adapter(base, inputs.files.directory)
+        return adapter.open_adapter(base, inputs.files.directory)
     return base if full else unsloth.add_adapter(base, recipe)
 
 
@@ -136,12 +137,13 @@ def _connect(inputs: Inputs, session: Session, trainer: Any, tokenizer: Any, bat
     prompts = inputs.prompts if session.world.leads or session.sharded else []
     prompts = [] if session.recipe.method.objective == "classify" else prompts  # it writes nothing
     samples = SampleWriter(session, trainer, tokenizer, prompts, inputs.template.stop_ids)
-    conductor = Conductor(session, trainer, saver, batches, samples)
+    evaluator = Evaluator(session, trainer, saver, batches, samples)
+    conductor = Conductor(session, trainer, saver, evaluator)
     trainer.on_shrunk = conductor.shrunk
     trainer.add_callback(conductor)
     if session.recipe.tracking.to and session.world.leads:
-        conductor.trackers = TrackerFeed(session, trainer.args)
-        trainer.add_callback(conductor.trackers)
+        evaluator.trackers = TrackerFeed(session, trainer.args)
+        trainer.add_callback(evaluator.trackers)
     if inputs.data.general:
-        conductor.general = GeneralText(session, trainer, inputs.data.general, tokenizer.pad_token_id)
+        evaluator.general = GeneralText(session, trainer, inputs.data.general, tokenizer.pad_token_id)
     return Machinery(session, trainer, tokenizer, saver, conductor, samples, batches)

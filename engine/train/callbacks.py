@@ -1,10 +1,9 @@
-"""What happens between the steps: reports, evaluations, checkpoints, and whatever others ask for."""
+"""What happens between the steps: reports, checks of health, evaluations, checkpoints, and whatever others ask for."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from typing import Any
 
 from transformers import TrainerCallback
@@ -12,40 +11,31 @@ from transformers import TrainerCallback
 from engine.errors import UserError
 from engine.train import randomness
 from engine.train.curves import curves_of
-from engine.train.evaluation import Evaluation
-from engine.train.general_text import GeneralText
+from engine.train.evaluator import Evaluator
 from engine.train.health import cause_of_bad_numbers
 from engine.train.orders import ENDING, Order
 from engine.train.saving import Saver
 from engine.train.session import Session
-from engine.train.trackers import TrackerFeed
-from engine.train.trainer import free_memory, is_out_of_memory
-
-Samples = Callable[[int], None]
 
 
 class Conductor(TrainerCallback):  # type: ignore[misc]
     """Sits beside the trainer. transformers calls `on_log` after every step, since every step is logged."""
 
-    def __init__(self, session: Session, trainer: Any, saver: Saver, batches: Any, write_samples: Samples) -> None:
+    def __init__(self, session: Session, trainer: Any, saver: Saver, evaluator: Evaluator) -> None:
         self.session = session
         self.trainer = trainer
         self.saver = saver
-        self.batches = batches
-        self.write_samples = write_samples
+        self.evaluator = evaluator
         self.stopped: Order | None = None
         """The order that ended training before its last step."""
         self.ended_early = False
         """Whether evaluations stopped getting better for longer than the recipe has patience."""
-        self.general: GeneralText | None = None
-        self.trackers: TrackerFeed | None = None
         self._mark = time.perf_counter()
         self._skipped = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.saver.random_state = randomness.capture()
-        if self.general is not None:
-            self.general.begin()
+        self.evaluator.begin()
         self._mark = time.perf_counter()
 
     def on_substep_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -116,7 +106,7 @@ class Conductor(TrainerCallback):  # type: ignore[misc]
             raise UserError(what, f"step {step}", fix, exit_code=1)
 
     def _evaluate_and_save(self, step: int, control: Any) -> None:
-        loss = self.evaluate(step) if self.session.schedule.evaluates_at(step) else None
+        loss = self.evaluator.evaluate(step) if self.session.schedule.evaluates_at(step) else None
         patience = self.session.recipe.evaluation.patience
         better = loss is not None and self.session.evaluations.improves(loss)
         if patience and self.session.evaluations.stale >= patience and loss is not None:
@@ -132,52 +122,6 @@ class Conductor(TrainerCallback):  # type: ignore[misc]
         what = f"{best.stale} evaluations in a row were not better than the best, so the run ends here."
         fix = f"The result is the checkpoint of step {best.saved_step or step}, the best that was kept."
         self.session.reporter.warning(what, f"step {step}", fix, kind="patience")
-
-    def evaluate(self, step: int) -> float | None:
-        """Measure the held-out loss, say it, and write samples. None when it was given up, since the run shall end."""
-        reporter = self.session.reporter
-        before = reporter.state["phase"]
-        reporter.phase("evaluating", f"step {step}")
-        found = self._measure(step)
-        if found is not None:
-            reporter.state["eval_loss"] = found.loss
-            general = self.general.fields(step) if self.general is not None else {}
-            reporter.event("eval", durable=True, step=step, **found.fields(), **general)
-            if self.trackers is not None:
-                self.trackers.evaluated(step, {**found.fields(), **general})
-            if step > 0 and self.session.evaluations.add(step, found.loss):
-                self._say_that_it_rises(step)
-            if self.session.orders.ending is None:
-                self.write_samples(step)
-        reporter.phase(before)
-        return found.loss if found is not None else None
-
-    def _measure(self, step: int) -> Evaluation | None:
-        try:
-            found: Evaluation | None = self.trainer.measure(self.batches, self._between)
-            return found
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-        free_memory()
-        fix = "Training goes on. Free the device, or choose a shorter sequence length."
-        self.session.reporter.warning("There was no memory for an evaluation.", f"step {step}", fix, kind="memory")
-        return None
-
-    def _between(self) -> bool:
-        """Between two batches of an evaluation: save when asked to, and say whether to go on."""
-        self.session.reporter.tick()
-        if self.session.orders.look() and self.session.orders.take("save"):
-            self.saver.save()
-        return self.session.orders.ending is None
-
-    def _say_that_it_rises(self, step: int) -> None:
-        best = self.session.evaluations
-        self.session.reporter.warning(
-            "The loss on held-out rows has risen three times in a row: the model begins to learn the rows by heart.",
-            f"step {step}", f"Consider stopping. It was best at step {best.best_step} ({best.best_loss:.4f}).",
-            kind="overfitting",
-        )  # fmt: skip
 
     def shrunk(self, parts: int) -> None:
         """Say that memory ran out and what was done about it."""
@@ -196,7 +140,7 @@ class Conductor(TrainerCallback):  # type: ignore[misc]
                 control.should_training_stop = True
             elif order.action == "save":
                 self.saver.save()
-            elif order.action == "evaluate" and self.batches is not None:
-                self.evaluate(int(self.trainer.state.global_step))
+            elif order.action == "evaluate" and self.evaluator.batches is not None:
+                self.evaluator.evaluate(int(self.trainer.state.global_step))
             elif order.action == "sample":
-                self.write_samples(int(self.trainer.state.global_step))
+                self.evaluator.write_samples(int(self.trainer.state.global_step))

@@ -21,12 +21,12 @@ from engine.data.examples import Example
 from engine.data.rendered import IGNORED, Rendered
 from engine.errors import UserError
 from engine.recipe import Recipe
-from engine.train import load
+from engine.train import adapter, load
 from engine.train.dataset import Batch, take_counts
+from engine.train.enduring import Enduring
 from engine.train.evaluation import Evaluation
 from engine.train.order import StepOrder
 from engine.train.randomness import untouched
-from engine.train.trainer import Enduring
 
 
 def names_of(*groups: Sequence[Example]) -> list[str]:
@@ -101,7 +101,7 @@ class ClassTrainer(Enduring, Trainer):  # type: ignore[misc]
 def measure_classes(
     model: Any, batches: Iterable[Batch], device: torch.device, between: Callable[[], bool] = lambda: True
 ) -> Evaluation | None:
-    """Loss per row, share of right labels and macro F1 on held-out rows; random state and mode are left as they were."""
+    """Loss per row, share of right labels and macro F1 on held-out rows; random state and mode stay as they were."""
     started, was_training = time.monotonic(), model.training
     total, tokens = 0.0, 0
     said: list[int] = []
@@ -166,4 +166,4 @@ def load_classifier(directory: Path, recipe: Recipe, device: torch.device, names
 
 def add_adapter(model: Any, recipe: Recipe) -> Any:
     """A fresh adapter beside a head that is trained whole."""
-    return load.add_adapter(model, recipe.method, recipe.training.seed, task="SEQ_CLS")
+    return adapter.add_adapter(model, recipe.method, recipe.training.seed, task="SEQ_CLS")

@@ -114,6 +114,11 @@ def split_batch(batch: Batch, parts: int) -> list[Batch]:
     return pieces if len(pieces) > 1 else [batch]
 
 
+def largest_cut(batches: list[Batch]) -> int:
+    """Into how many pieces the largest of these batches can be cut: its rows, or documents of packs."""
+    return max((len(b["cu_seq_lens_q"]) - 1 if "cu_seq_lens_q" in b else rows_of(b)) for b in batches)
+
+
 def rows_of(batch: Batch) -> int:
     """Rows of the data in a batch; a pair of a chosen and a rejected answer is one row and stands in it twice."""
     return int(batch["input_ids"].shape[0]) // (2 if "pairs" in batch else 1)

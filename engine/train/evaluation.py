@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from engine.train.dataset import Batch, split_batch
+from engine.train.out_of_memory import free_memory, is_out_of_memory
 from engine.train.randomness import untouched
-from engine.train.trainer import free_memory, is_out_of_memory
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 
 from engine.train.dataset import Batch
 from engine.train.evaluation import Evaluation, evaluate
-from engine.train.trainer import free_memory, is_out_of_memory
+from engine.train.out_of_memory import free_memory, is_out_of_memory
 from engine.train.world import World
 
 

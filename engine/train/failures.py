@@ -7,8 +7,7 @@ from typing import Any
 
 from engine.errors import UserError
 from engine.runs.kills import killed_for_memory
-from engine.train.pulse import EXIT_PEER_LOST
-from engine.train.run import EXIT_FAILED
+from engine.train.exit_codes import EXIT_FAILED, EXIT_PEER_LOST
 
 
 def what_happened(failures: list[Any], state: dict[str, Any], devices: int) -> UserError:

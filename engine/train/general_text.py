@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from engine.data.rendered import Rendered
 from engine.train.dataset import evaluation_batches
+from engine.train.enduring import Enduring
 from engine.train.evaluation import evaluate
 from engine.train.session import Session
-from engine.train.trainer import Enduring
 
 FORGETTING = math.log(1.1)
 """A loss this far above that of the start, in nats per token: perplexity a tenth higher."""

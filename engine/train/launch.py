@@ -20,11 +20,13 @@ from engine.plan.devices import check_devices
 from engine.runs.detach import detachment
 from engine.runs.nodes import ONE_NODE, Nodes
 from engine.runs.store import Run
+from engine.train.endings import introduce
+from engine.train.exit_codes import EXIT_BAD_INPUT, EXIT_DONE, EXIT_FAILED, EXIT_PEER_LOST, EXIT_STOPPED
 from engine.train.failures import what_happened
-from engine.train.pulse import EXIT_PEER_LOST, EXIT_STOPPED, LAUNCHER
+from engine.train.pulse import LAUNCHER
 from engine.train.rank import DEVICES, NODES
 from engine.train.reporter import Reporter
-from engine.train.run import EXIT_DONE, EXIT_FAILED, RESTARTS, introduce
+from engine.train.run import RESTARTS
 from engine.train.surroundings import GPUS, cpu_threads, gpus_by_room
 from engine.train.whereabouts import Whereabouts
 
@@ -130,7 +132,7 @@ class Launcher:
         if reason in {"finished", "stopped"}:
             return EXIT_DONE if reason == "finished" else EXIT_STOPPED
         if reason == "failed":
-            return 2 if any(failure.exitcode == 2 for failure in failures) else EXIT_FAILED
+            return EXIT_BAD_INPUT if any(one.exitcode == EXIT_BAD_INPUT for one in failures) else EXIT_FAILED
         reporter = Reporter(Run(self._whereabouts.now(self.run.path) or self.run.path), "relayed")
         if self.asked:
             reporter.end("stopped", f"{self.asked} ended the run at once; what was saved before stays.")

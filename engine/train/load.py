@@ -1,4 +1,4 @@
-"""Load a base model for training: full, with a LoRA adapter, or in 4 bits with a LoRA adapter (QLoRA).
+"""Load a base model and its tokenizer for training, in 16 or 32 bits, or in 4 bits for QLoRA.
 
 Only safetensors are read and no code of a model repository runs. Everything comes from a local folder.
 """
@@ -15,9 +15,8 @@ import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from engine.errors import UserError
-from engine.plan.adapters import chosen_layers
-from engine.recipe import MethodPart, Recipe
+from engine.errors import UserError, first_line
+from engine.recipe import Recipe
 
 DTYPES: dict[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 NEW_HEAD = ("score.weight",)
@@ -49,7 +48,7 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         fix = "Copy the tokenizer files of the base model (tokenizer.json, tokenizer_config.json) into the folder."
-        raise UserError(f"The tokenizer cannot be loaded: {_first_line(error)}", str(directory), fix) from error
+        raise UserError(f"The tokenizer cannot be loaded: {first_line(error)}", str(directory), fix) from error
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         vocabulary = tokenizer.get_vocab()
         taken = {tokenizer.eos_token, tokenizer.bos_token}
@@ -89,7 +88,7 @@ def load_model(
         fix = "Choose QLoRA, a smaller model, or free the GPU."
         raise UserError("The weights of the base model do not fit into GPU memory.", str(device), fix, 1) from error
     except Exception as error:  # safetensors, transformers and bitsandbytes each have their own
-        what = f"The model cannot be loaded: {_first_line(error)}"
+        what = f"The model cannot be loaded: {first_line(error)}"
         raise UserError(what, str(directory), "Check that all files of the model are there and whole.") from error
     model.config.use_cache = False
     return model
@@ -155,76 +154,6 @@ def _mend_bitsandbytes_on_cpu() -> None:
         modules.has_avx512bf16 = lambda: False
 
 
-def add_adapter(model: PreTrainedModel, method: MethodPart, seed: int, task: str = "CAUSAL_LM") -> Any:
-    """Put a fresh LoRA adapter on `model`; its weights are random by `seed` and held in fp32.
-
-    In 16 bits Adam's second moment would stand still (a change of one part in a thousand is below their precision).
-    """
-    from peft import get_peft_model
-    from transformers import set_seed
-
-    set_seed(seed)
-    try:
-        adapted = get_peft_model(model, lora_config(model, method, task))
-    except ValueError as error:
-        fix = 'Use ["all-linear"], or names of linear layers of this model.'
-        raise UserError(f"The adapter cannot be placed: {_first_line(error)}", "method.target_modules", fix) from error
-    return adapted
-
-
-def lora_config(model: PreTrainedModel, method: MethodPart, task: str = "CAUSAL_LM") -> Any:
-    """peft's configuration of a recipe's adapter. UserError for layers that the model does not have."""
-    from peft import LoraConfig
-
-    layers = chosen_layers(method.layers, int(model.config.get_text_config().num_hidden_layers))
-    whole = method.target_modules == ["all-linear"]
-    names = linear_names(model) if whole and layers else method.target_modules  # peft wants names to choose layers
-    tied = bool(model.config.get_text_config().tie_word_embeddings)
-    options: dict[str, Any] = {}
-    if method.train_embeddings:
-        options = {"modules_to_save": embedding_names(model, tied), "ensure_weight_tying": tied}
-    return LoraConfig(
-        r=method.rank, lora_alpha=method.alpha, lora_dropout=method.dropout, task_type=task, bias="none",
-        target_modules="all-linear" if whole and not layers else names, layers_to_transform=layers or None,
-        use_dora=method.dora, use_rslora=method.rslora, **options,
-    )  # fmt: skip
-
-
-def linear_names(model: PreTrainedModel) -> list[str]:
-    """The names (last part) of all linear layers but the output head: what peft means by all-linear."""
-    head = model.get_output_embeddings()
-    found = {name.rpartition(".")[2] for name, module in model.named_modules()
-             if isinstance(module, torch.nn.Linear) and module is not head}  # fmt: skip
-    return sorted(found)
-
-
-def embedding_names(model: PreTrainedModel, tied: bool) -> list[str]:
-    """The names of the token embeddings and, where it is a weight of its own, the output head."""
-    wanted = [model.get_input_embeddings(), *([] if tied else [model.get_output_embeddings()])]
-    return [name.rpartition(".")[2] for name, module in model.named_modules() if any(module is one for one in wanted)]
-
-
-def open_adapter(model: PreTrainedModel, directory: Path) -> Any:
-    """Put an adapter that was trained before on its base model, to train it further."""
-    from peft import PeftModel
-
-    try:
-        return PeftModel.from_pretrained(model, directory, is_trainable=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        what = f"The adapter cannot be opened: {_first_line(error)}"
-        raise UserError(what, str(directory), "Check that it belongs to this base model.") from error
-
-
-def hold_trainable_in_fp32(model: torch.nn.Module) -> None:
-    """Give every trainable adapter weight fp32: TRL turns those of a quantized model into bf16 when it is built.
-
-    A resumed run would hold them in fp32 in any case, so without this it would not go on where it stopped.
-    """
-    for parameter in model.parameters():
-        if parameter.requires_grad and parameter.dtype != torch.float32:
-            parameter.data = parameter.data.float()
-
-
 def _refuse_foreign_code(directory: Path) -> None:
     config = _read_config(directory)
     if "auto_map" in config and config.get("model_type") not in CONFIG_MAPPING:
@@ -242,7 +171,3 @@ def _read_config(directory: Path) -> dict[str, Any]:
         fix = "Give the folder of a model, with config.json, weights and tokenizer."
         raise UserError("The model folder has no readable config.json.", str(directory), fix) from error
     return config if isinstance(config, dict) else {}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -14,12 +14,12 @@ from engine.train import checkpoint, disk
 from engine.train.build import Machinery, build
 from engine.train.objective import label_names
 from engine.train.orders import Order
+from engine.train.out_of_memory import OutOfMemory, free_memory
 from engine.train.reference import EndedEarly
 from engine.train.rehearse import no_memory, rehearse
 from engine.train.result import ResultFacts, write_result
 from engine.train.saving import NoRoom
 from engine.train.session import Engine, Inputs, Restart
-from engine.train.trainer import OutOfMemory, free_memory
 from engine.train.training_state import state_bytes
 
 

@@ -15,9 +15,9 @@ import torch
 from trl import DPOTrainer, KTOTrainer
 
 from engine.train.dataset import Batch, rows_of
+from engine.train.enduring import Enduring
 from engine.train.order import StepOrder
 from engine.train.preference_data import BlockOrder, judged_lengths, pair_lengths
-from engine.train.trainer import Enduring
 
 
 class Preferring(Enduring):

@@ -11,8 +11,8 @@ import torch
 from engine.train.curves import curves_of
 from engine.train.dataset import Batch, rows_of, split_batch
 from engine.train.evaluation import Evaluation
+from engine.train.out_of_memory import free_memory, is_out_of_memory
 from engine.train.randomness import untouched
-from engine.train.trainer import free_memory, is_out_of_memory
 
 
 class _Means:

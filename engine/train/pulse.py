@@ -20,6 +20,7 @@ from typing import Any, Literal
 from engine.runs.control import Request, acknowledge, pending
 from engine.runs.lock import EngineLock
 from engine.runs.store import Run
+from engine.train.exit_codes import EXIT_PEER_LOST, EXIT_STOPPED
 from engine.train.orders import ENDING, Order, Orders
 from engine.train.reporter import Reporter
 from engine.train.whereabouts import Whereabouts
@@ -35,8 +36,6 @@ STALL_STEPS = 10
 """A step may take this many times the usual before the run counts as stalled (and never less than the floor)."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-EXIT_STOPPED = 3
-EXIT_PEER_LOST = 70
 LAUNCHER = "TUNEWRIGHT_LAUNCHER"
 """The process id of the launcher, in the environment of each of several processes that it started."""
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from engine.errors import UserError
 from engine.runs.store import Run
-from engine.train.pulse import EXIT_STOPPED, LAUNCHER
+from engine.train.exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED
+from engine.train.pulse import LAUNCHER
 from engine.train.reporter import Reporter
-from engine.train.run import EXIT_DONE, EXIT_FAILED, carry_out
+from engine.train.run import carry_out
 from engine.train.surroundings import prepare_process, use_one_gpu
 from engine.train.world import PeerLost
 

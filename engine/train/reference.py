@@ -17,9 +17,9 @@ from engine.recipe import Recipe
 from engine.runs.files import read_json, write_atomic
 from engine.train import load
 from engine.train.dataset import Batch, rows_of, split_batch, take_counts
+from engine.train.out_of_memory import free_memory, is_out_of_memory
 from engine.train.preference_data import JUDGED_REFERENCES, PAIR_REFERENCES
 from engine.train.session import Inputs, Session
-from engine.train.trainer import free_memory, is_out_of_memory
 
 FILE = "reference.json"
 

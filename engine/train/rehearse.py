@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from engine.errors import UserError
-from engine.train.dataset import rows_of, split_batch
+from engine.train.dataset import largest_cut, rows_of, split_batch
 from engine.train.memory import Peak, free_device_bytes, read_peak, reset_peak
+from engine.train.out_of_memory import free_memory, is_out_of_memory
 from engine.train.randomness import untouched
 from engine.train.session import Session
-from engine.train.trainer import free_memory, is_out_of_memory, largest_cut
 
 
 def rehearse(session: Session, trainer: Any, batches: Any, estimate: Callable[[int, int], int]) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from engine.runs.files import read_json, write_atomic
+from engine.train.out_of_memory import is_out_of_memory
 from engine.train.randomness import untouched
 from engine.train.session import SamplePrompt, Session
-from engine.train.trainer import is_out_of_memory
 
 LONGEST_ANSWER_TOKENS = 128
 BASE_ANSWERS = "base_answers.json"

@@ -19,9 +19,9 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from engine.errors import UserError
 from engine.train.dataset import Batch
+from engine.train.out_of_memory import is_out_of_memory
 from engine.train.shared_saving import SharedSaver
 from engine.train.sharing import SharingTrainer
-from engine.train.trainer import is_out_of_memory
 from engine.train.training_state import Whole
 
 

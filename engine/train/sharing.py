@@ -16,11 +16,12 @@ import torch
 from transformers.trainer_pt_utils import safe_globals
 
 from engine.train import gradients
-from engine.train.dataset import Batch
+from engine.train.dataset import Batch, largest_cut
 from engine.train.evaluation_share import evaluate_share
+from engine.train.out_of_memory import OutOfMemory, free_memory, is_out_of_memory
 from engine.train.randomness import restore
 from engine.train.share_order import BLANK_TOKENS, ShareOrder, is_blank
-from engine.train.trainer import OutOfMemory, RunTrainer, free_memory, is_out_of_memory, largest_cut
+from engine.train.trainer import RunTrainer
 from engine.train.world import World
 
 

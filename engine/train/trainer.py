@@ -1,143 +1,18 @@
-"""TRL's trainer with our own loss call, our own way of resuming, and an answer to running out of memory."""
+"""Supervised fine-tuning: TRL's trainer with our own loss call and our own order of rows."""
 
 from __future__ import annotations
 
-import gc
-import math
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-import safetensors.torch
 import torch
-from transformers import Trainer
 from trl import SFTTrainer
 from trl.trainer.utils import add_fused_lm_head
 
-from engine.errors import UserError
-from engine.train.dataset import Batch, CountingCollator, longest_batch, rows_of, split_batch, take_counts
+from engine.train.dataset import Batch, CountingCollator
+from engine.train.enduring import Enduring
 from engine.train.loss import direct_loss, direct_loss_suits
 from engine.train.order import StepOrder
-
-_NO_MEMORY_WORDS = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "can't allocate memory")
-
-
-class OutOfMemory(Exception):
-    """Even the smallest piece of a batch does not fit. `parts` is into how many pieces a micro-batch was cut."""
-
-    def __init__(self, parts: int) -> None:
-        super().__init__(f"out of memory with {parts} parts")
-        self.parts = parts
-
-
-class Enduring(Trainer):  # type: ignore[misc]
-    """What every trainer of a run does beside its objective: a second try when memory runs out, our way of resuming.
-
-    Stands before one of TRL's trainers among the bases of a class.
-    """
-
-    data_collator: Any
-    current_gradient_accumulation_steps: int
-
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        recompute_activations(self.model, self.args)
-        self.model_accepts_loss_kwargs = True  # our losses are divided by what the whole effective batch holds
-        self.parts = 1
-        """Into how many pieces each micro-batch is cut; doubled when memory runs out."""
-        self.on_shrunk: Any = None
-        """Called with the new number of parts after memory ran out."""
-        self.step_tokens = 0
-        self.step_trained_tokens = 0
-        self.gradient_norm = 0.0
-        self._batches: list[Batch] = []
-        self._position = 0
-
-    def keep_batches(self, batches: list[Batch]) -> None:
-        """Count the tokens of an optimizer step, and keep its micro-batches in case it has to be done again."""
-        counts = [take_counts(batch) for batch in batches]
-        self.step_tokens = sum(tokens for tokens, _ in counts)
-        self.step_trained_tokens = sum(trained for _, trained in counts)
-        self._batches, self._position = batches, 0
-
-    def longest_batch(self) -> Batch:
-        """The micro-batch of this run that takes most memory."""
-        rows = int(self.args.per_device_train_batch_size)
-        return longest_batch(self.train_dataset, self.data_collator, rows)
-
-    def measure(self, batches: Iterable[Batch], between: Callable[[], bool] = lambda: True) -> Any:
-        """The held-out rows as `engine.train.evaluation.evaluate` measures them; None when `between` gave it up."""
-        from engine.train.evaluation import evaluate  # which stands on this module
-
-        return evaluate(self.model, batches, self.args.device, between)
-
-    def training_step(self, model: Any, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
-        """Forward and backward of one micro-batch; cut into smaller pieces when memory runs out."""
-        self._position += 1
-        try:
-            return self._in_parts(model, inputs, num_items_in_batch)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-        # outside of the handler, whose traceback would keep every activation alive
-        return self._again_in_smaller_parts(model, num_items_in_batch)
-
-    def _in_parts(self, model: Any, inputs: Batch, items: Any) -> torch.Tensor:
-        if self.parts == 1:
-            return super().training_step(model, dict(inputs), items)
-        pieces = split_batch(inputs, self.parts)
-        whole = self.current_gradient_accumulation_steps
-        self.current_gradient_accumulation_steps = whole * len(pieces)
-        try:
-            losses = [super(Enduring, self).training_step(model, piece, items) for piece in pieces]
-        finally:
-            self.current_gradient_accumulation_steps = whole
-        return torch.stack(losses).sum()
-
-    def _again_in_smaller_parts(self, model: Any, items: Any) -> torch.Tensor:
-        """Do the optimizer step's micro-batches again up to this one. Gradients so far are thrown away: the failed
-        backward pass may have added a part of its own to them."""
-        batches = self._batches[: self._position]
-        while True:
-            model.zero_grad(set_to_none=True)
-            free_memory()
-            if self.parts >= largest_cut(batches):
-                raise OutOfMemory(self.parts)
-            self.parts *= 2
-            try:
-                loss = [self._in_parts(model, batch, items) for batch in batches][-1]
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                continue
-            if self.on_shrunk is not None:
-                self.on_shrunk(self.parts)
-            return loss
-
-    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
-        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
-        self.gradient_norm = math.nan if norm is None else float(norm)
-        return norm
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """Put the adapter of a checkpoint into the model, each weight in the format it has here.
-
-        A full model was loaded from the checkpoint itself before the trainer was built.
-        """
-        if not hasattr(self.model, "peft_config"):
-            return
-        from peft import set_peft_model_state_dict
-
-        weights = safetensors.torch.load_file(str(Path(resume_from_checkpoint) / "adapter_model.safetensors"))
-        dtypes = {name: weight.dtype for name, weight in self.model.named_parameters() if weight.requires_grad}
-        result = set_peft_model_state_dict(self.model, weights)
-        missing = [key for key in result.missing_keys if "lora_" in key and ".ref." not in key]
-        if result.unexpected_keys or missing:
-            what = "The adapter in the checkpoint does not fit the model of this recipe."
-            raise UserError(what, resume_from_checkpoint, "Start a new run with the changed recipe.")
-        for name, weight in self.model.named_parameters():
-            if weight.requires_grad and weight.dtype != dtypes[name]:
-                weight.data = weight.data.to(dtypes[name])
 
 
 class RunTrainer(Enduring, SFTTrainer):  # type: ignore[misc]
@@ -180,32 +55,3 @@ class RunTrainer(Enduring, SFTTrainer):  # type: ignore[misc]
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
         self.keep_batches(batches)
         return batches, items
-
-
-def recompute_activations(model: Any, args: Any) -> None:
-    """Switch gradient checkpointing on where it is wanted: transformers does so only when training begins, and the
-    rehearsal before it would measure a step that keeps every activation."""
-    wanted = getattr(args, "activation_checkpointing", None)
-    if wanted if wanted is not None else args.gradient_checkpointing:
-        name = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
-        options = {f"{name}_checkpointing_kwargs": {"use_reentrant": False}}
-        getattr(model, f"{name}_checkpointing_enable")(**options)
-
-
-def largest_cut(batches: list[Batch]) -> int:
-    """Into how many pieces the largest of these batches can be cut: its rows, or documents of packs."""
-    return max((len(b["cu_seq_lens_q"]) - 1 if "cu_seq_lens_q" in b else rows_of(b)) for b in batches)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that the device's memory did not suffice; libraries say it in several ways."""
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError | MemoryError) and any(word in str(error) for word in _NO_MEMORY_WORDS)
-
-
-def free_memory() -> None:
-    """Give cached device memory back, after Python has let go of what it refers to."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

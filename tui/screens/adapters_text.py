@@ -77,7 +77,9 @@ def serve_text(adapter: Adapter) -> str:
     commands = adapter.get("commands") or []
     vllm = [command_text(each) for each in commands if each and each[0] == "vllm"]
     llama = [command_text(each) for each in commands if each and each[0] != "vllm"]
-    parts = ["With vLLM, beside the base model:", *(vllm or ["vLLM takes no adapter of this rank."])]
+    name = shlex.quote(one_line(str(adapter["run"]))) if adapter.get("run") else ""
+    told = [f"To copy them whole, in a terminal: tunewright adapters {name}"] if name else []
+    parts = [*told, "With vLLM, beside the base model:", *(vllm or ["vLLM takes no adapter of this rank."])]
     if llama:
         base = one_line(str(adapter.get("base_directory") or adapter["base"]))
         parts += ["With llama.cpp, once the adapter is a file of its own:", *llama,

@@ -1,22 +1,19 @@
-"""The keys of the training screen that act: each says its consequence, and waits for the engine's own answer."""
+"""The keys of the training screen that act on the run: each says its consequence, and waits for the engine's answer."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
 
-from textual.screen import Screen
-
 from engine.errors import UserError
 from engine.runs.control import request
 from engine.runs.history import History
 from engine.runs.resume import resume_run
 from engine.runs.slurm import cancel, job_of
-from engine.runs.store import Run
 from tui.screens.background import in_thread
 from tui.screens.question import QuestionScreen
+from tui.screens.training_ways import Ways
 from tui.text import one_line
-from tui.widgets.line import Line
 
 if TYPE_CHECKING:
     from tui.watch.feed import Feed
@@ -26,22 +23,16 @@ PATIENCE_SECONDS = 20.0
 """After this long without an answer the screen says so; a step of a large model can take that long."""
 
 
-class Controls(Screen[None]):
-    """Stop, go on, detach, and the ways to the next screens. The training screen brings the run and its history."""
+class Controls(Ways):
+    """Stop, save, pause, go on. The training screen brings the run and its history."""
 
-    run: Run
     feed: Feed
     reading: Reading | None
-    closed: bool
 
     def __init__(self) -> None:
         super().__init__()
         self.rings = False
         self._asked: dict[str, tuple[str, float]] = {}  # identity -> what was asked, and when
-
-    def say(self, text: str, look: str = "plain") -> None:
-        """Show a sentence in the message row."""
-        self.query_one("#message", Line).say(f" {one_line(text)}", look)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that make no sense now are not shown."""
@@ -162,64 +153,3 @@ class Controls(Screen[None]):
             return
         self.reading = None
         self.say(resumed.sentence, "good")
-
-    def action_detach(self) -> None:
-        """Leave the program; the run does not notice."""
-        self.app.exit(self._come_back())
-
-    def _come_back(self) -> str:
-        if self.closed:
-            return f"Look again: tunewright attach {self.run.name}"
-        return f"Training continues. Come back with: tunewright attach {self.run.name}"
-
-    def action_back(self) -> None:
-        """Go to the page before, or leave when there is none."""
-        if len(self.app.screen_stack) > 2:
-            self.app.pop_screen()
-        elif getattr(self.app, "start_with", "attach") == "attach":
-            self.app.exit(self._come_back())
-        else:
-            self._open("open_home")
-
-    def action_playground(self) -> None:
-        """Talk with the result."""
-        from tui.screens.playground import PlaygroundScreen
-
-        self.app.push_screen(PlaygroundScreen(self.run))
-
-    def action_evaluation(self) -> None:
-        """Measure the result."""
-        from tui.screens.evaluation import EvaluationScreen
-
-        self.app.push_screen(EvaluationScreen(self.run))
-
-    def action_export(self) -> None:
-        """Hand the result on."""
-        from tui.screens.export import ExportScreen
-
-        self.app.push_screen(ExportScreen(self.run))
-
-    async def action_report(self) -> None:
-        """Write the run down as a page and a picture, in a thread: a long run takes seconds to read."""
-        from tui.report.write import write_report
-
-        self.say("Writing the report.", "key")
-        try:
-            report = await in_thread(lambda: write_report(self.run))
-        except UserError as error:
-            self.say(f"{error.what} {error.fix}", "bad")
-            return
-        self.say(f"Report: {report.page}" + (f", picture: {report.picture.name}" if report.picture else ""), "good")
-
-    def action_compare(self) -> None:
-        """Lay this run over the runs beside it."""
-        from tui.screens.compare import CompareScreen, neighbours
-
-        self.app.push_screen(CompareScreen(neighbours(self.run)))
-
-    def _open(self, name: str) -> None:
-        opener = getattr(self.app, name, None)
-        if opener is not None:
-            opener()
-        else:
-            self.app.exit(self._come_back())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import wrap
 
 from engine.errors import UserError
 from tui.answers import Answers
@@ -77,6 +78,20 @@ Facts that change every week are better kept outside the model (RAG). A quick im
 prompt. Both take less time and money.
 
 The use case decides how your data is read, how long the answers are, and how the result is measured."""
+
+
+def approach_lines(width: int) -> list[str]:
+    """The alternatives: a line for each in columns where `width` cells hold them, else wrapped with an indent."""
+    worth = [f"{one.effort} effort and cost" if one.effort == one.cost else f"{one.effort} effort, {one.cost} cost"
+             for one in APPROACHES]  # fmt: skip
+    columns = [f"  {one.name:<26}{one.best_for:<20}{last}" for one, last in zip(APPROACHES, worth, strict=True)]
+    if max(map(len, columns)) <= width:
+        return columns
+    lines: list[str] = []
+    for one, last in zip(APPROACHES, worth, strict=True):
+        lines += wrap(f"{one.name}: {one.best_for}, {last}", max(30, width), initial_indent="  ",
+                      subsequent_indent="    ")  # fmt: skip
+    return lines
 
 
 def suggest_goal(answers: Answers, data_format: str) -> None:

@@ -7,7 +7,9 @@ GIGABYTE = 1024**3
 
 
 def gigabytes(size_bytes: float) -> str:
-    """`11.2 GiB`; below one in MiB, so that small models do not read as 0.0."""
+    """`11.2 GiB`; below one in MiB and below half of that in KiB, so that small adapters do not read as 0."""
+    if 0 < abs(size_bytes) < 1024**2 / 2:
+        return f"{size_bytes / 1024:.0f} KiB"
     if abs(size_bytes) < GIGABYTE:
         return f"{size_bytes / 1024**2:.0f} MiB"
     amount = size_bytes / GIGABYTE

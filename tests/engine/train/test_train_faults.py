@@ -159,12 +159,12 @@ def test_a_disk_that_stays_full_ends_resumably(make_run: RunFactory, monkeypatch
 
 
 def test_the_best_checkpoint_is_kept_besides_the_newest(make_run: RunFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine.train import callbacks
     from engine.train.evaluation import Evaluation
+    from engine.train.evaluator import Evaluator
 
     losses = iter([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     found = lambda *_: Evaluation(next(losses), 1.0, 6, 60, 0.1)  # noqa: E731
-    monkeypatch.setattr(callbacks.Conductor, "_measure", found)
+    monkeypatch.setattr(Evaluator, "_measure", found)
     run = carry(make_run("best", checkpoints__keep=2, checkpoints__every_steps=2, evaluation__every_steps=2))
     assert [int(path.name[5:]) for path in sorted(run.run.checkpoints_dir.iterdir())] == [2, 10, 12]
     assert [event["where"] for event in run.of("warning") if event.get("kind") == "overfitting"] == ["step 8"]

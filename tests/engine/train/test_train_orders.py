@@ -112,16 +112,16 @@ def test_sigterm_stops_and_saves(make_run: RunFactory, at_micro_batch: Callable[
 
 
 def test_a_stop_during_evaluation_ends_it(make_run: RunFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine.train import callbacks
+    from engine.train.evaluator import Evaluator
     from engine.train.orders import Order
 
-    before = callbacks.Conductor.evaluate
+    before = Evaluator.evaluate
 
     def evaluate(self: Any, step: int) -> None:
         self.session.orders.give(Order("stop", "x"))
         before(self, step)
 
-    monkeypatch.setattr(callbacks.Conductor, "evaluate", evaluate)
+    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
     stopped = carry(make_run("stop-in-eval"))
     assert stopped.code == 3
     assert stopped.of("eval") == []

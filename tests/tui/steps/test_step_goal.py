@@ -24,6 +24,14 @@ def test_the_documented_alternatives_are_there() -> None:
     assert ("large domain shift", "very high") in table
 
 
+@pytest.mark.parametrize(("width", "lines"), [(78, 4), (52, 8)])
+def test_the_alternatives_are_whole_at_any_width(width: int, lines: int) -> None:
+    shown = goal.approach_lines(width)
+    assert len(shown) == lines and max(map(len, shown)) <= width
+    for one in goal.APPROACHES:
+        assert one.name in " ".join(shown) and one.best_for in " ".join(" ".join(shown).split())
+
+
 @pytest.mark.parametrize("name", ["domain", "style", "task", "rag"])
 def test_the_documented_cases_speak_for_fine_tuning(name: str) -> None:
     answers = fakes.answers()

@@ -10,6 +10,9 @@ from tui.steps import goal as step
 from tui.steps.base import Question
 from tui.widgets.plain import Plain
 
+PADDING = 2
+"""Cells at the sides of the text, as in wizard.tcss."""
+
 
 class GoalPage(Page):
     """Enter answers the first question, a second Enter the other. A known answer is highlighted."""
@@ -28,6 +31,10 @@ class GoalPage(Page):
         self.query_one(".question", Plain).put(self.question.text)
         self.query_one("#advice", Plain).put(self._advice())
         self.choices.show(self.question.options(self.answers, self.facts), self._highlight())
+
+    def on_resize(self) -> None:
+        """The alternatives are laid out for the width."""
+        self.query_one("#advice", Plain).put(self._advice())
 
     def _highlight(self) -> str:
         offered = [option.value for option in self.question.options(self.answers, self.facts)]
@@ -55,8 +62,7 @@ class GoalPage(Page):
 
     def _advice(self) -> Content:
         if self._asking == 0:
-            lines = [f"  {one.name:<26}{one.best_for:<20}{one.effort} effort, {one.cost} cost\n"
-                     for one in step.APPROACHES]  # fmt: skip
+            lines = [f"{line}\n" for line in step.approach_lines(self.size.width - PADDING)]
             head = ("Four ways to a better answer, the cheapest first:\n", "bold")
             return Content.assemble(head, *((line, "$text-muted") for line in lines))
         need = step.need(self.answers)
