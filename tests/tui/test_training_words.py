@@ -198,3 +198,15 @@ def test_a_verdict_on_pairs_is_whole_in_80_columns() -> None:
     assert len(row) <= 80 and row.endswith(".") and "Margin" in row
     assert len(text(numbers(history, wide=False))) <= 80
     assert "53% of the pairs" in text(verdict_row(history, lines, "", True, 120))
+
+
+def test_on_a_cpu_a_rehearsal_is_told_with_the_program_in_it() -> None:
+    from engine.plan.budget import PYTHON_BYTES
+    from tui.steps.words import gigabytes
+    from tui.watch.event_words import memory_words
+
+    event = {"device": "cpu", "allocated_bytes": 700 << 20, "baseline_bytes": 500 << 20, "estimate_bytes": 60 << 20}
+    told = memory_words(event)
+    assert told.startswith("Measured 700 MiB") and gigabytes(PYTHON_BYTES + (60 << 20)) in told
+    assert "the program included" in told
+    assert "program" not in memory_words({**event, "device": "cuda"})

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.plan.budget import PYTHON_BYTES
 from engine.plan.calibration import measured_bytes
 from engine.runs.events import Event, number
 from tui.charts.scale import number as short
@@ -81,23 +82,30 @@ def _rehearsal(event: Event) -> tuple[str, Look]:
 
 
 def memory_words(rehearsal: Event) -> str:
-    """`Measured 5.1 GiB at the longest batch, estimated 5.0 GiB.` from a rehearsal event; empty without numbers."""
+    """`Measured 5.1 GiB at the longest batch, estimated 5.0 GiB.` from a rehearsal event; empty without numbers.
+
+    On a CPU the program itself, with its libraries, is in both numbers, as in the plan: a part of them is only loaded
+    by the first step, so that the step cannot be measured without.
+    """
     measured, estimate = measured_bytes(rehearsal), number(rehearsal.get("estimate_bytes"))
     if measured <= 0:
         return ""
+    on_cpu = rehearsal.get("device") == "cpu"
+    if on_cpu:
+        measured, estimate = int(number(rehearsal.get("allocated_bytes"))), estimate and estimate + PYTHON_BYTES
     expected = f", estimated {gigabytes(estimate)}" if estimate > 0 else ""
+    whole = ", the program included" if on_cpu else ""
     of_each = _of_each_device(rehearsal)
-    return f"Measured {gigabytes(measured)} at the longest batch{expected}.{of_each}"
+    return f"Measured {gigabytes(measured)} at the longest batch{expected}{whole}.{of_each}"
 
 
 def _of_each_device(rehearsal: Event) -> str:
-    """`On 2 devices: 5.1 GiB, 5.0 GiB.` where several shared the run; without libraries on a CPU, as the measure is."""
+    """`On 2 devices: 5.1 GiB, 5.0 GiB.` where several shared the run."""
     devices = rehearsal.get("devices")
     if not isinstance(devices, list):
         return ""
     peaks = [number(one.get("allocated_bytes")) for one in devices if isinstance(one, dict)]
-    base = number(rehearsal.get("baseline_bytes")) if rehearsal.get("device") == "cpu" else 0
-    return f" On {len(peaks)} devices: {', '.join(gigabytes(peak - base) for peak in peaks)}."
+    return f" On {len(peaks)} devices: {', '.join(map(gigabytes, peaks))}."
 
 
 def _control(event: Event) -> tuple[str, Look]:
