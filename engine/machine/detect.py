@@ -62,9 +62,7 @@ def detect_machine(runs_directory: Path | None = None) -> Machine:
     return Machine(gpus, read_host(runs_directory), tuple(notes), reading.driver_version, reading.cuda_version)
 
 
-def pretend(
-    machine: Machine, vram_gb: float | None = None, ram_gb: float | None = None, count: int = 1
-) -> Machine:
+def pretend(machine: Machine, vram_gb: float | None = None, ram_gb: float | None = None, count: int = 1) -> Machine:
     """The same machine with `count` other GPUs (`vram_gb` as printed on the box; 0 removes them) or other RAM.
 
     A pretended card is idle and of the Ampere generation or newer, so it computes bf16.

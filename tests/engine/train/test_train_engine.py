@@ -40,7 +40,7 @@ def test_events_wait_while_the_disk_is_full(quiet_run: Run, monkeypatch: pytest.
     real = os.write
 
     def refuse(descriptor: int, data: bytes) -> int:
-        if data.endswith(b'}\n') and b'"two"' in data:
+        if data.endswith(b"}\n") and b'"two"' in data:
             real(descriptor, data[:20])
             return 20
         raise OSError(errno.ENOSPC, "No space left on device")

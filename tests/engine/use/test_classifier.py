@@ -53,9 +53,7 @@ def test_it_is_measured_against_the_commonest_label(runs: dict[str, Carried], me
 
 
 @pytest.mark.parametrize("method", ["lora", "qlora", "full"])
-def test_a_merged_classifier_answers_as_what_was_trained(
-    runs: dict[str, Carried], method: str, tmp_path: Path
-) -> None:
+def test_a_merged_classifier_answers_as_what_was_trained(runs: dict[str, Carried], method: str, tmp_path: Path) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     from engine.use.classifier import load_classifier, log_probabilities
