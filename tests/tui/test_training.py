@@ -135,6 +135,10 @@ async def test_stopping_waits_for_the_engines_own_answer(tmp_path: Path) -> None
         screen_of(pilot).tick()
         await pilot.pause()
         assert "stopping after step 121" in shown(pilot.app)
+        log.write("end", reason="stopped", step=121, seconds=1.0, detail="Stopped, saved at step 121.")
+        screen_of(pilot).tick()
+        await pilot.pause()
+        assert "The engine will do it" not in shown(pilot.app)
 
 
 async def test_an_engine_that_refuses_is_quoted(tmp_path: Path) -> None:

@@ -257,6 +257,7 @@ class TrainingScreen(Views, Controls):
             self.closed = closed
             if closed:
                 self.ring_if_wanted()
+                self.forget_promises()
             self.set_class(closed, "-closed")
             self.refresh_bindings()
 

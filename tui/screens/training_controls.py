@@ -109,6 +109,11 @@ class Controls(Ways):
             driver.write(f"\x1b]9;Tunewright: {words}\x1b\\\x1b]777;notify;Tunewright;{words}\x1b\\")
         self.app.bell()
 
+    def forget_promises(self) -> None:
+        """The run has ended, so what the engine was going to do is done or will not be; the header says which."""
+        if not self._asked:
+            self.say("", "plain")
+
     def _stop_if_confirmed(self, yes: bool | None) -> None:
         if yes:
             self.ask_engine("stop", "to stop and save")
