@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from engine.errors import UserError, first_line
 from engine.plan.adapters import chosen_layers
-from engine.recipe import MethodPart
+from engine.recipe_parts import MethodPart
 
 
 def add_adapter(model: PreTrainedModel, method: MethodPart, seed: int, task: str = "CAUSAL_LM") -> Any:

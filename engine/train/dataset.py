@@ -10,7 +10,7 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 
 from engine.errors import UserError
-from engine.recipe import TrainingPart
+from engine.recipe_parts import TrainingPart
 
 
 class Row(Protocol):

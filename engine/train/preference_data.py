@@ -15,7 +15,7 @@ from torch.utils.data import Sampler
 
 from engine.data.rendered import IGNORED, Rendered
 from engine.errors import UserError
-from engine.recipe import TrainingPart
+from engine.recipe_parts import TrainingPart
 from engine.train.dataset import Batch, check_rows
 
 PAIR_REFERENCES = ("ref_chosen_logps", "ref_rejected_logps")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import OptionList
 
 from engine.errors import UserError
 from tui.places import answers_path
 from tui.screens.background import in_thread, start
+from tui.screens.run_actions import RunActions
 from tui.steps.option import Option
 from tui.text import clean
 from tui.widgets.choice import ChoiceList
@@ -24,7 +23,6 @@ from tui.widgets.plain import Plain
 if TYPE_CHECKING:
     from engine.runs.store import Run
     from tui.answers import Answers
-    from tui.app import TunewrightApp
     from tui.screens.run_list import RunLine
 
 NEW, DEMO, CONTINUE = ":new", ":demo", ":continue"
@@ -47,7 +45,7 @@ def _words_about(lost: list[RunLine]) -> str:
     return what if len(lost) == 1 else f"{what} {len(lost) - 1} more ended like this."
 
 
-class HomeScreen(Screen[None]):
+class HomeScreen(RunActions):
     """Enter opens what is highlighted: a run, the unfinished answers, a new fine-tune or the demo."""
 
     CSS_PATH = "home.tcss"
@@ -79,10 +77,6 @@ class HomeScreen(Screen[None]):
         self._runs_were_shown = False
 
     @property
-    def tunewright(self) -> TunewrightApp:
-        return self.app  # type: ignore[return-value]
-
-    @property
     def choices(self) -> ChoiceList:
         return self.query_one("#choices", ChoiceList)
 
@@ -95,14 +89,14 @@ class HomeScreen(Screen[None]):
     def on_mount(self) -> None:
         self._load_unfinished()
         self._show()
-        self.call_after_refresh(self.set_timer, PAINT_SECONDS, self._look)
-        self.set_interval(REFRESH_SECONDS, self._look)
+        self.call_after_refresh(self.set_timer, PAINT_SECONDS, self.look_again)
+        self.set_interval(REFRESH_SECONDS, self.look_again)
 
     def on_screen_resume(self) -> None:
         """Somebody came back. At the first time `on_mount` has seen to it."""
         if self._lines is not None:
             self._load_unfinished()
-            self._look()
+            self.look_again()
 
     def _load_unfinished(self) -> None:
         """Take up what was not finished, if anything: the first start has nothing to read, and does not wait for it."""
@@ -118,7 +112,7 @@ class HomeScreen(Screen[None]):
             found = Answers(answers_path())
         self._unfinished = found if found.started else None
 
-    def _look(self) -> None:
+    def look_again(self) -> None:
         if self.app.screen is self:
             start(self, self._read_runs, "runs")
 
@@ -165,13 +159,13 @@ class HomeScreen(Screen[None]):
             self.action_new()
         elif value == DEMO:
             self.action_demo()
-        elif (run := self._run()) is not None:
+        elif (run := self.highlighted_run()) is not None:
             self.tunewright.open_training(run)
 
     def _line(self) -> RunLine | None:
         return next((line for line in self._lines or () if line.name == self.choices.value), None)
 
-    def _run(self) -> Run | None:
+    def highlighted_run(self) -> Run | None:
         line = self._line()
         return line.run if line is not None else None
 
@@ -201,94 +195,9 @@ class HomeScreen(Screen[None]):
         answers.put("run.name", fresh_name(runs_root(), "demo"), "recommended", "the demo")
         self.tunewright.open_wizard(answers)
 
-    def action_chat(self) -> None:
-        """Talk with the result."""
-        if (run := self._run()) is not None:
-            self.tunewright.open_playground(run)
-
-    def action_evaluate(self) -> None:
-        """Measure the result."""
-        if (run := self._run()) is not None:
-            self.tunewright.open_evaluation(run)
-
-    def action_export(self) -> None:
-        """Hand the result on."""
-        if (run := self._run()) is not None:
-            self.tunewright.open_export(run)
-
-    def action_compare(self) -> None:
-        """Lay the highlighted run over the newest others."""
-        from tui.screens.compare import CompareScreen, neighbours
-
-        if (run := self._run()) is not None:
-            self.app.push_screen(CompareScreen(neighbours(run)))
-
     def action_adapters(self) -> None:
         """The adapters of all runs."""
         self.tunewright.open_adapters()
-
-    def action_clone(self) -> None:
-        """Begin with the answers of a run. The goal is no part of a recipe: it stands beside it, or is told from the
-        format of the data."""
-        from engine.plan.record import read_plan
-        from tui.answers import from_recipe
-        from tui.steps.goal import TITLES, suggest_goal
-
-        run = self._run()
-        if run is None:
-            return
-        try:
-            answers = from_recipe(run.recipe().answers, f"as in {run.name}", answers_path())
-        except UserError as error:
-            self._say(error)
-            return
-        goal = str(read_plan(run.path).get("goal") or "")
-        if goal in TITLES:
-            answers.put("goal", goal, "previous", f"as in {run.name}")
-        else:
-            suggest_goal(answers, answers.text("data.format"))
-        self.tunewright.open_wizard(answers)
-
-    async def action_resume(self) -> None:
-        """Start the engine again from the last checkpoint, or hand the run in to SLURM again."""
-        from engine.runs.resume import resume_run
-
-        run = self._run()
-        if run is None:
-            return
-        try:
-            await in_thread(lambda: resume_run(run))
-        except UserError as error:
-            self._say(error)
-            return
-        self.tunewright.open_training(run)
-
-    def action_delete(self) -> None:
-        """Delete a run whose name was typed."""
-        from tui.screens.confirm import ConfirmScreen
-
-        run = self._run()
-        if run is None:
-            return
-        text = f"This removes {clean(run.name)} with its checkpoints, result and exports. It cannot be undone."
-
-        def decided(sure: bool | None) -> None:
-            if sure:
-                start(self, partial(self._delete, run), "delete")
-
-        self.app.push_screen(ConfirmScreen("Delete this run?", text, "Delete", typed=run.name), decided)
-
-    async def _delete(self, run: Run) -> None:
-        from engine.runs.store import delete_run
-
-        try:
-            await in_thread(lambda: delete_run(run))
-        except (UserError, OSError) as error:
-            self._say(error if isinstance(error, UserError) else UserError(f"It was not deleted: {error.strerror}."))
-        self._look()
-
-    def _say(self, error: UserError) -> None:
-        self.notify(f"{error.what} {error.fix}".strip(), severity="error", timeout=10, markup=False)
 
     def action_explain(self) -> None:
         """Explain this page."""

@@ -45,16 +45,13 @@ class Talking(Screen[None]):
         self._started = time.monotonic()
 
     def keep(self, exchange: Exchange) -> None:
-        """An exchange is complete. Where it goes is the page's affair."""
-        raise NotImplementedError
+        """An exchange is complete. Where it goes is the page's affair; here it is let go."""
 
     def adapters_loaded(self, names: list[str]) -> None:
-        """The job has loaded these adapters."""
-        raise NotImplementedError
+        """The job has loaded these adapters; a page that offers none has nothing to do."""
 
     def ask_held_out(self) -> None:
-        """The held-out rows have come."""
-        raise NotImplementedError
+        """The held-out rows have come; a page that asks none has nothing to do."""
 
     def transcript(self, name: str) -> Transcript | None:
         """The column in which `name` answers."""
