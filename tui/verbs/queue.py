@@ -116,10 +116,9 @@ def lines(queue: Queue) -> list[str]:
     rows = describe(queue)["runs"]
     keys = list(dict.fromkeys(key for row in rows for key in row["changed"]))
     losses = [row["best_held_out_loss"] for row in rows if row["best_held_out_loss"] is not None]
-    best = min(losses, default=None)
     head = ("run", *(key.rpartition(".")[2] for key in keys), "state", "steps", "loss", "held-out", "")
     body = [(row["name"], *(row["changed"].get(key, "") for key in keys), row["state"], str(row["steps"]), row["loss"],
-             _number(row["best_held_out_loss"]), "best" if row["best_held_out_loss"] in (best,) and losses else "")
+             _number(row["best_held_out_loss"]), "best" if losses and row["best_held_out_loss"] == min(losses) else "")
             for row in rows]  # fmt: skip
     notes = [f"{name}: {why}" for name, why in queue.failures().items()]
     return [*table(head, body), *notes]

@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tui.verbs import flags
+from tui.verbs import flags, flags_after
 
 EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 stopped and can go on, 130 interrupted."
 
@@ -62,13 +62,14 @@ VERBS: tuple[Verb, ...] = (
     Verb("run", "go on with the runs that ended with the machine; for machines that restart",
          "tunewright run --auto-resume", "tui.verbs.auto_resume:run", flags.go_on),
     Verb("chat", "talk to the base model and the tuned one side by side",
-         'tunewright chat base-lora --prompt "Two large pizzas, please"', "tui.verbs.chat:run", flags.chat),
+         'tunewright chat base-lora --prompt "Two large pizzas, please"', "tui.verbs.chat:run", flags_after.chat),
     Verb("eval", "measure base and tuned on the held-out rows",
-         "tunewright eval base-lora --json", "tui.verbs.evaluate:run", flags.evaluate),
+         "tunewright eval base-lora --json", "tui.verbs.evaluate:run", flags_after.evaluate),
     Verb("report", "write a run down as one HTML page and one picture",
-         "tunewright report base-lora --out ~/reports", "tui.verbs.report:run", flags.report),
+         "tunewright report base-lora --out ~/reports", "tui.verbs.report:run", flags_after.report),
     Verb("adapters", "list the adapters of all runs, say how to serve one, combine several",
-         "tunewright adapters --combine base-lora other=0.5 --out both", "tui.verbs.adapters:run", flags.adapters),
+         "tunewright adapters --combine base-lora other=0.5 --out both", "tui.verbs.adapters:run",
+         flags_after.adapters),
     Verb("export", "make a model folder that other programs load, or an Ollama model",
-         "tunewright export base-lora --to ollama", "tui.verbs.export:run", flags.export),
+         "tunewright export base-lora --to ollama", "tui.verbs.export:run", flags_after.export),
 )  # fmt: skip
