@@ -109,8 +109,8 @@ def effective_batch(method: str, data: DataFacts | None, length: int = 0) -> tup
             size //= 2
         return size, f"With {rows} rows a small batch gives more steps."
     if method == "full":
-        return 32, "32 rows per step are usual for full fine-tuning."
-    return 16, "16 rows per step; adapters learn worse from batches above 32."
+        return 32, "That many are usual for full fine-tuning."
+    return 16, "Adapters learn worse from batches above 32."
 
 
 def held_out_rows(data: DataFacts | None) -> Answer:

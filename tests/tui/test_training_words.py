@@ -94,13 +94,24 @@ def test_clocks() -> None:
 
 def test_the_header_says_what_is_going_on(tmp_path: Path) -> None:
     run, _ = runs.running(tmp_path)
-    said = text(header(run.name, load_history(run), ALIVE, 72, "2 to 3 min left", wide=True))
+    said = text(header(run.name, load_history(run), ALIVE, 72, "2 to 3 min left", 120))
     for words in ("demo-1", "training", "step 120 of 400", "epoch 0.90", "1 min 12 s", "2 to 3 min left"):
         assert words in said
 
 
+@pytest.mark.parametrize(
+    ("width", "left_out"), [(90, []), (74, ["epoch"]), (60, ["epoch", "1 min 12 s"]), (40, ["epoch", "1 min", "left"])]
+)
+def test_a_narrow_header_leaves_out_whole_parts(tmp_path: Path, width: int, left_out: list[str]) -> None:
+    run, _ = runs.running(tmp_path)
+    said = text(header(run.name, load_history(run), ALIVE, 72, "80 s to 2 min left", width))
+    assert len(said) <= max(width, 38)
+    for words in ("epoch", "1 min 12 s", "80 s to 2 min left"):
+        assert (words in said) is not any(part in words for part in left_out)
+
+
 def test_a_run_that_ended_has_no_time_left(tmp_path: Path) -> None:
-    said = text(header("done", load_history(runs.finished(tmp_path)), ALIVE, 72, "2 min left", wide=True))
+    said = text(header("done", load_history(runs.finished(tmp_path)), ALIVE, 72, "2 min left", 120))
     assert "finished" in said
     assert "left" not in said
 

@@ -27,7 +27,7 @@ from tui.watch.feed import Feed, Preview
 from tui.watch.page import next_row, tail_rows, verdict_row, worked_seconds
 from tui.watch.summary import reason_of_end, summary
 from tui.watch.telemetry import Reading, Telemetry
-from tui.watch.words import devices, header, machine, numbers, several_devices
+from tui.watch.words import WIDE, devices, header, machine, numbers, several_devices
 from tui.widgets.key_line import KeyLine
 from tui.widgets.line import Line
 from tui.widgets.rows import Row, Rows
@@ -193,7 +193,7 @@ class TrainingScreen(Views, Controls):
     @property
     def wide(self) -> bool:
         """Whether there is room for long labels."""
-        return self.size.width >= 100
+        return self.size.width >= WIDE
 
     @property
     def history(self) -> History:
@@ -233,7 +233,7 @@ class TrainingScreen(Views, Controls):
     def _draw_header(self) -> None:
         self._drawn_at = time.monotonic()
         left = left_words(self.pace.left(self.history.total_steps))
-        pieces = header(self.run.name, self.history, self.alive, self.seconds, left, self.wide)
+        pieces = header(self.run.name, self.history, self.alive, self.seconds, left, self.size.width)
         self.query_one("#header", Line).put(pieces)
 
     def _draw_words(self) -> None:

@@ -14,6 +14,7 @@ from tui.steps import lengths
 from tui.steps.base import Question, Step
 from tui.steps.data_files import PACKED, SUFFIXES, ending, is_hub_name, nearby_files, nearby_hint, size_words
 from tui.steps.facts import Facts
+from tui.steps.goal import mismatches
 from tui.steps.option import Option, Problem, Remedy
 from tui.steps.words import count, plural, shown
 
@@ -106,6 +107,11 @@ def findings(facts: Facts) -> list[Problem]:
     return [_finding(entry) for entry in (facts.data.value or {}).get("findings", ())]
 
 
+def all_findings(answers: Answers, facts: Facts) -> list[Problem]:
+    """The same, behind what does not suit the use case."""
+    return [*mismatches(answers, facts.data.value), *findings(facts)]
+
+
 def _finding(entry: Mapping[str, Any]) -> Problem:
     remedy = None
     for key, value in (entry.get("remedy") or {}).items():
@@ -188,7 +194,7 @@ def validate(answers: Answers, facts: Facts) -> list[Problem]:
     if facts.data.busy and facts.data.value is None:
         fix = "Wait a moment, or go on meanwhile."
         return [Problem("The data is still being read.", "Data", fix, waiting=True)]
-    return findings(facts)
+    return all_findings(answers, facts)
 
 
 def summary(answers: Answers, facts: Facts) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from textwrap import wrap
+from typing import Any
 
 from engine.errors import UserError
 from tui.answers import Answers
@@ -77,7 +79,8 @@ field, keep one style, do one task reliably, or RAG alone was not enough.
 Facts that change every week are better kept outside the model (RAG). A quick improvement is better tried with a \
 prompt. Both take less time and money.
 
-The use case decides how your data is read, how long the answers are, and how the result is measured."""
+The use case is held against your data: the Data page says when the rows teach something else. With much raw text it \
+also speaks for full fine-tuning. How rows are read and how answers are measured follows from the rows themselves."""
 
 
 def approach_lines(width: int) -> list[str]:
@@ -141,6 +144,36 @@ def validate(answers: Answers, facts: Facts) -> list[Problem]:
     if not answers.text("goal"):
         found.append(Problem("The use case is not chosen yet.", "Goal", "Choose what the model should learn."))
     return found
+
+
+SINGLE_TURN = ("instruction", "prompt_completion", "input_output", "classification")
+
+
+def mismatches(answers: Answers, result: Mapping[str, Any] | None) -> list[Problem]:
+    """What the rows teach instead of the use case; `result` is that of the data job. It is only said."""
+    goal, name = answers.text("goal"), str((result or {}).get("format", ""))
+    if not goal or not name or not result:
+        return []
+    title = TITLES[goal]
+    if name == "text" and goal != "text":
+        what = f'The rows are plain text, so the model learns to go on with it. Your goal is "{title}".'
+        return [_mismatch(what, "For answers give rows with questions and answers.")]
+    if goal == "text" and name != "text":
+        what = f'The rows hold questions and answers, so answers are learned. Your goal is "{title}".'
+        return [_mismatch(what, 'For text as it stands give a .txt file, or read the rows as "plain text".')]
+    if goal == "chat" and name in SINGLE_TURN:
+        what = (
+            f'Every row is one question and one answer, so later turns are not learned. Your goal is "{title}".'
+        )
+        return [_mismatch(what, "For those give rows with messages.")]
+    if goal == "classification" and name not in ("classification", "kto") and not result.get("labels"):
+        what = f'No labels were found in the rows, so answers are learned as free text. Your goal is "{title}".'
+        return [_mismatch(what, 'Where there is a column of labels, read the rows as "text and label".')]
+    return []
+
+
+def _mismatch(what: str, fix: str) -> Problem:
+    return Problem(what, "Goal", fix, blocking=False)
 
 
 def summary(answers: Answers, facts: Facts) -> str:

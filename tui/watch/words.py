@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import isfinite
 from typing import Literal
 
+from rich.cells import cell_len
+
 from engine.runs.history import History
 from engine.runs.process import Liveness
 from tui.charts.scale import number
@@ -16,6 +18,8 @@ Look = Literal["plain", "strong", "dim", "good", "warn", "bad", "key"]
 Piece = tuple[str, Look]
 """Text and how it looks; `tui.widgets.line` paints a row of them."""
 
+WIDE = 100
+"""Cells from which on there is room for long labels."""
 PHASE_WORDS = {
     "": "starting",
     "reading data": "reading the data",
@@ -64,20 +68,22 @@ def elapsed(seconds: float) -> str:
     return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
 
 
-def header(name: str, history: History, alive: Liveness | None, seconds: float, left: str, wide: bool) -> list[Piece]:
-    """`demo-1  training  step 120 of 400  epoch 0.60  1 min 12 s  about 3 min left`."""
+def header(name: str, history: History, alive: Liveness | None, seconds: float, left: str, width: int) -> list[Piece]:
+    """`demo-1  training  step 120 of 400  epoch 0.60  1 min 12 s  about 3 min left`, in `width` cells: what does not
+    fit is left out whole, the epoch first, then the time that went by."""
     words, look = state_of(history, alive)
-    pieces: list[Piece] = [(f" {one_line(name, 40 if wide else 20)}", "strong"), (f"  {words}", look)]
+    pieces: list[Piece] = [(f" {one_line(name, 40 if width >= WIDE else 20)}", "strong"), (f"  {words}", look)]
     if history.total_steps:
         pieces.append((f"  step {history.step:,} of {history.total_steps:,}", "plain"))
     elif history.step:
         pieces.append((f"  step {history.step:,}", "plain"))
-    if history.epoch:
-        pieces.append((f"  epoch {history.epoch:.2f}", "plain"))
-    if seconds >= 1:
-        pieces.append((f"  {elapsed(seconds)}", "dim"))
-    if left and look == "key":
-        pieces.append((f"  {left}", "plain"))
+    epoch: Piece | None = (f"  epoch {history.epoch:.2f}", "plain") if history.epoch else None
+    clock: Piece | None = (f"  {elapsed(seconds)}", "dim") if seconds >= 1 else None
+    last: Piece | None = (f"  {left}", "plain") if left and look == "key" else None
+    for chosen in ((epoch, clock, last), (clock, last), (last,)):
+        whole = [*pieces, *filter(None, chosen)]
+        if sum(cell_len(text) for text, _ in whole) <= width:
+            return whole
     return pieces
 
 

@@ -69,3 +69,33 @@ def test_taking_the_same_again_keeps_its_source() -> None:
     assert answers.values["goal"].source == "recommended"
     goal.apply_goal(answers, Facts(), "code")
     assert answers.values["goal"].source == "you"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "result", "words"),
+    [
+        ("instruction", {"format": "text"}, "learns to go on with it"),
+        ("text", {"format": "messages"}, "answers are learned"),
+        ("chat", {"format": "classification"}, "later turns are not learned"),
+        ("classification", {"format": "prompt_completion"}, "No labels were found"),
+    ],
+)
+def test_rows_that_teach_something_else_are_said(wanted: str, result: dict[str, str], words: str) -> None:
+    answers = fakes.answers()
+    goal.apply_goal(answers, Facts(), wanted)
+    (problem,) = goal.mismatches(answers, result)
+    assert words in problem.what and not problem.blocking
+
+
+@pytest.mark.parametrize(
+    ("wanted", "result"),
+    [
+        ("instruction", {"format": "instruction"}), ("text", {"format": "text"}), ("chat", {"format": "messages"}),
+        ("chat", {"format": "preference"}), ("classification", {"format": "prompt_completion", "labels": {"a": 3}}),
+        ("structured", {"format": "classification"}), ("code", None),
+    ],
+)  # fmt: skip
+def test_rows_that_suit_are_not_talked_about(wanted: str, result: dict[str, str] | None) -> None:
+    answers = fakes.answers()
+    goal.apply_goal(answers, Facts(), wanted)
+    assert goal.mismatches(answers, result) == []

@@ -27,7 +27,7 @@ def found_text(answers: Answers, facts: Facts) -> Content:
         words = ["Reading the data. Enter goes on meanwhile.", *step.early_lines(facts)]
         return Content.assemble(*((f"{clean(line)}\n", "$text-muted") for line in words))
     pieces: list[Content | tuple[str, str]] = [(f"{clean(line)}\n", "") for line in step.facts_lines(facts)]
-    found = step.findings(facts)
+    found = step.all_findings(answers, facts)
     for finding in found[:MOST_FINDINGS]:
         pieces += [problem_text(finding), ("\n", "")]
     if len(found) > MOST_FINDINGS:
