@@ -33,7 +33,7 @@ def _declared_ranges() -> dict[str, str]:
     found: dict[str, str] = {}
     for line in lines:
         requirement = line.partition(";")[0].strip()
-        name = next((known for known in TRAINING_PACKAGES if requirement.startswith(known)), "")
+        name = next((known for known in (*TRAINING_PACKAGES, "deepspeed") if requirement.startswith(known)), "")
         rest = requirement.removeprefix(name)
         if name and rest[:1] in "<>=!~":
             found[name] = rest
@@ -42,7 +42,7 @@ def _declared_ranges() -> dict[str, str]:
 
 def missing_training_packages() -> tuple[str, ...]:
     """Names of the training packages that are not installed; nothing is imported, so this takes about a millisecond."""
-    return tuple(name for name in TRAINING_PACKAGES if not _installed(name))
+    return tuple(name for name in TRAINING_PACKAGES if not is_installed(name))
 
 
 def require_training_packages() -> None:
@@ -56,7 +56,20 @@ def require_training_packages() -> None:
         )
 
 
-def _installed(name: str) -> bool:
+def has_deepspeed() -> bool:
+    """Whether DeepSpeed is installed, with which a model can be divided in more ways."""
+    return is_installed("deepspeed")
+
+
+def require_deepspeed() -> None:
+    """UserError with the exact command when DeepSpeed is missing."""
+    if not has_deepspeed():
+        fix = f"Install it with: {install_command('deepspeed')} - or use --set training.sharding=fsdp2 or none."
+        raise UserError("training.sharding asks for DeepSpeed, which is not installed.", "training.sharding", fix)
+
+
+def is_installed(name: str) -> bool:
+    """Whether a package could be imported; it is not."""
     try:
         return find_spec(name) is not None
     except (ImportError, ValueError):  # a half-removed package counts as missing

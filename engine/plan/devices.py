@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.errors import UserError
 from engine.machine.detect import Machine
+from engine.machine.packages import require_deepspeed
 from engine.recipe import Recipe
 
 
@@ -17,20 +18,30 @@ def check_devices(recipe: Recipe, processes: int) -> None:
     training = recipe.training
     if processes == 1:
         return
-    if recipe.method.objective != "sft":
-        what = f"The objective {recipe.method.objective} learns on one GPU only."
-        raise UserError(what, "training.devices", "Use --set training.devices=1.")
     if training.sharding != "none":
         _check_sharding(recipe)
     if training.gradient_accumulation_steps % processes:
-        raise UserError(*_undivided(training.micro_batch_size, training.gradient_accumulation_steps, processes))
+        least = least_micro_batch(recipe.method.objective)
+        raise UserError(*_undivided(training.micro_batch_size, training.gradient_accumulation_steps, processes, least))
+
+
+def least_micro_batch(objective: str) -> int:
+    """Rows that a micro-batch has at least: KTO compares the answers within one."""
+    return 2 if objective == "kto" else 1
 
 
 def _check_sharding(recipe: Recipe) -> None:
     training, fix = recipe.training, "Use --set training.sharding=none."
-    if recipe.method.name != "full":
-        what = f"Only full fine-tuning is sharded here, and this is {recipe.method.name}: its base is not trained."
+    if recipe.method.objective != "sft":
+        what = (
+            f"A model that learns by {recipe.method.objective} is not divided among GPUs: each holds the whole of it."
+        )
         raise UserError(what, "training.sharding", fix)
+    if recipe.method.name != "full" and training.sharding == "fsdp2":
+        what = f"fsdp2 divides full fine-tuning only, and this is {recipe.method.name}: its base is not trained."
+        raise UserError(what, "training.sharding", f"{fix[:-1]}, or zero3, which needs DeepSpeed.")
+    if recipe.method.backend != "trl":
+        raise UserError("Unsloth trains on one GPU.", "training.sharding", fix)
     if "8bit" in training.optimizer:
         raise UserError("An 8-bit optimizer cannot be divided among processes.", "training.optimizer",
                         "Use --set training.optimizer=adamw_torch_fused: divided, its state is small.")  # fmt: skip
@@ -39,12 +50,13 @@ def _check_sharding(recipe: Recipe) -> None:
                         "Use bf16, or fp32.")  # fmt: skip
 
 
-def _undivided(micro_batch: int, accumulation: int, processes: int) -> tuple[str, str, str]:
+def _undivided(micro_batch: int, accumulation: int, processes: int, least: int) -> tuple[str, str, str]:
     rows = micro_batch * accumulation
     what = (f"The {accumulation} micro-batches of a step cannot be shared evenly by {processes} processes, so the "
             f"effective batch of {rows} rows would change.")  # fmt: skip
-    if rows % processes == 0:
-        smaller = max(size for size in range(1, micro_batch + 1) if rows % (size * processes) == 0)
+    sizes = [size for size in range(least, micro_batch + 1) if rows % (size * processes) == 0]
+    if sizes:
+        smaller = max(sizes)
         fix = (f"Use --set training.micro_batch_size={smaller} --set "
                f"training.gradient_accumulation_steps={rows // smaller}, which is the same batch.")  # fmt: skip
     else:
@@ -59,3 +71,5 @@ def check_machine(recipe: Recipe, machine: Machine | None) -> None:
     if gpus and devices > len(gpus):
         what = f"The recipe is for {devices} GPUs, and {len(gpus)} can be used here."
         raise UserError(what, "training.devices", f"Use --set training.devices={len(gpus)}.")
+    if devices > 1 and recipe.training.sharding.startswith("zero"):
+        require_deepspeed()

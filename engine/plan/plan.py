@@ -20,8 +20,8 @@ class MethodPlan:
     """One method on this machine. `answers` has every key of method, training, evaluation and checkpoints.
 
     `fits` is True when the margin is kept; `verdict` tells "tight" from "no". `available` is False when the method
-    cannot be
-    used here at all, `reason` then says why. `process_bytes` share the device's memory (the process itself on a CPU).
+    cannot be used here at all, `reason` then says why. `process_bytes` share the device's memory (the process itself on
+    a CPU), and so do `sharing_bytes`, by which several GPUs talk.
     `warnings` name what else is short (RAM, disk, time). `estimate` is what the closed form said when `memory` is
     simulated or measured.
     """
@@ -41,12 +41,13 @@ class MethodPlan:
     warnings: tuple[str, ...] = ()
     shape: TrainingShape | None = None
     process_bytes: int = 0
+    sharing_bytes: int = 0
     estimate: Memory | None = None
 
     @property
     def need_bytes(self) -> int:
-        """All that has to be free on the device: the step, and on a CPU the process around it."""
-        return self.memory.total_bytes + self.process_bytes
+        """All that has to be free on the device: the step, and what is around it."""
+        return self.memory.total_bytes + self.process_bytes + self.sharing_bytes
 
     def with_memory(self, memory: Memory) -> MethodPlan:
         """The same plan with its memory simulated or measured, judged anew against what is free.
@@ -55,7 +56,7 @@ class MethodPlan:
         """
         if self.divided:
             return self
-        fit = judge(memory.total_bytes + self.process_bytes, self.free_bytes)
+        fit = judge(memory.total_bytes + self.process_bytes + self.sharing_bytes, self.free_bytes)
         fits = self.available and fit.verdict == "fits"
         words = {"simulation": "Simulated", "rehearsal": "Measured"}.get(memory.kind, "Estimated")
         reason = f"{words}: needs {size_text(fit.need_bytes)} of the {size_text(fit.free_bytes)} that are free."

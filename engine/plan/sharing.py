@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from engine.machine.packages import has_deepspeed, install_command
+from engine.plan.devices import least_micro_batch
+from engine.plan.explain import shortage_warnings
 from engine.plan.fit import judge
 from engine.plan.memory import TrainingShape
 from engine.plan.plan import MethodPlan
 from engine.plan.settings import recommended
-from engine.plan.several_gpus import UNCERTAINTY, sharings
+from engine.plan.several_gpus import DDP_BYTES, UNCERTAINTY, possible_ways, sharings
 from engine.plan.situation import Situation
+from engine.plan.weights import weight_bytes
 from engine.plan.words import size_text
 
 OPTIMIZER, EXACT = "training.optimizer", "adamw_torch_fused"
@@ -31,7 +35,7 @@ def with_devices(here: Situation, plan: MethodPlan) -> MethodPlan:
     if shape is None or count == 1:
         return shared
     found = _in_shares(here, shared, shape, count)
-    return found if sharding.value == "none" else _in_parts(here, found, count)
+    return found if sharding.value == "none" else _in_parts(here, found, str(sharding.value), count)
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,8 @@ def _decision(here: Situation, plan: MethodPlan) -> _Decision:
         return _Decision(1, "There is no NVIDIA GPU here that could share the work.")
     if len(gpus) == 1:
         return _Decision(1, "One GPU is here.")
-    if here.objective.value != "sft":
-        return _Decision(1, "Preferences are learned on one GPU in this version.")
-    for way in ("ddp", "fsdp2") if plan.name == "full" else ("ddp",):
-        start = _exact(here, plan) if way == "fsdp2" else plan
+    for way in possible_ways(plan):
+        start = _exact(here, plan) if way != "ddp" else plan
         for count in range(len(gpus), 1, -1):
             shape = next((one for one in _shapes(here, start, count) if _fits(here, plan, one, way, count)), None)
             if shape is not None:
@@ -60,9 +62,16 @@ def _decision(here: Situation, plan: MethodPlan) -> _Decision:
                 return _Decision(count, _sentence(way, count) + idle, "none" if way == "ddp" else way, shape)
     if next(_shapes(here, plan, 2), None) is None:
         return _Decision(1, "A step has too few rows to be shared.")
+    if here.objective.value != "sft":
+        what = "a model that compares answers or has a head of its own is not divided among several."
+        return _Decision(1, f"With what sharing takes it does not fit on a GPU, and {what}")
     if plan.name == "full":
         return _Decision(1, f"It does not fit on {len(gpus)} GPUs, neither whole on each nor divided among them.")
-    return _Decision(1, "It does not fit on a GPU, and only full fine-tuning can be divided among several.")
+    who = "With what sharing takes it" if plan.fits else "It"
+    if has_deepspeed():
+        return _Decision(1, f"{who} does not fit on {len(gpus)} GPUs, neither whole on each nor divided among them.")
+    return _Decision(1, f"{who} does not fit on a GPU. DeepSpeed, which is not installed, could divide it among "
+                        f"{len(gpus)} (training.sharding=zero3): {install_command('deepspeed')}")  # fmt: skip
 
 
 def _exact(here: Situation, plan: MethodPlan) -> MethodPlan:
@@ -79,7 +88,8 @@ def _shapes(here: Situation, plan: MethodPlan, count: int) -> Iterator[TrainingS
         return
     rows = shape.micro_batch_size * shape.accumulation
     fixed = here.is_set(MICRO) or here.is_set(ACCUMULATION)
-    for micro in (shape.micro_batch_size,) if fixed else range(shape.micro_batch_size, 0, -1):
+    least = least_micro_batch(shape.objective)
+    for micro in (shape.micro_batch_size,) if fixed else range(shape.micro_batch_size, least - 1, -1):
         if rows % (micro * count) == 0:
             yield replace(shape, micro_batch_size=micro, accumulation=rows // micro)
 
@@ -93,19 +103,24 @@ def _fits(here: Situation, plan: MethodPlan, shape: TrainingShape, way: str, cou
 def _sentence(way: str, count: int) -> str:
     if way == "ddp":
         return f"Data parallel: each of {count} GPUs holds the whole model and learns its share of every step."
-    return f"Sharded: no GPU holds the whole model with its optimizer, so {count} of them divide it (FSDP2)."
+    if way == "zero2":
+        return f"Sharded: {count} GPUs divide gradients and optimizer, and each holds the weights (DeepSpeed ZeRO-2)."
+    name = {"fsdp2": "FSDP2", "zero3": "DeepSpeed ZeRO-3"}[way]
+    return f"Sharded: no GPU holds the whole model with its optimizer, so {count} of them divide it ({name})."
 
 
 def _why(sharding: str) -> str:
     if sharding == "none":
         return "A GPU holds the whole model, which needs the least traffic."
+    if sharding == "zero2":
+        return "The weights fit on a GPU, the optimizer beside them does not. Dividing that alone needs less traffic."
     return "On one GPU it does not fit; divided it does. Every block is gathered when its turn comes, which is slower."
 
 
-def _in_parts(here: Situation, plan: MethodPlan, count: int) -> MethodPlan:
+def _in_parts(here: Situation, plan: MethodPlan, way: str, count: int) -> MethodPlan:
     """The plan judged by what each GPU needs of a model that is divided among `count`."""
     found = {one.way: one for one in sharings(plan, here.spec, here.machine.nvidia_gpus[:count])}
-    each = found.get("fsdp2")
+    each = found.get(way)
     if each is None:
         return plan
     share = each.need_bytes / max(1, plan.memory.total_bytes)
@@ -119,8 +134,16 @@ def _in_parts(here: Situation, plan: MethodPlan, count: int) -> MethodPlan:
     optimizer = recommended(EXACT, "Divided among the GPUs, the exact Adam's state is small.")
     answers = plan.answers if here.is_set(OPTIMIZER) else {**plan.answers, OPTIMIZER: optimizer}
     fits = plan.available and fit.verdict == "fits"
-    return replace(plan, memory=memory, estimate=plan.memory, fits=fits, verdict=fit.verdict, answers=answers,
-                   shortfall_bytes=fit.shortfall_bytes, reason=reason)  # fmt: skip
+    weights = weight_bytes(here.spec, plan.shape) if plan.shape is not None else 0
+    # before they are divided they lie in RAM: as pages of the files, which all share, or in 4 bits, each its own
+    plan = _with_host(here, plan, plan.host_memory_bytes + int(weights * (count if plan.name == "qlora" else 1)))
+    return replace(plan, memory=memory, estimate=plan.memory, sharing_bytes=0, fits=fits, verdict=fit.verdict,
+                   answers=answers, shortfall_bytes=fit.shortfall_bytes, reason=reason)  # fmt: skip
+
+
+def _with_host(here: Situation, plan: MethodPlan, host_bytes: int) -> MethodPlan:
+    """The plan with what all processes take of the machine's RAM."""
+    return replace(plan, host_memory_bytes=host_bytes, warnings=shortage_warnings(here, host_bytes, plan.disk_bytes))
 
 
 def _in_shares(here: Situation, plan: MethodPlan, shape: TrainingShape, count: int) -> MethodPlan:
@@ -129,14 +152,17 @@ def _in_shares(here: Situation, plan: MethodPlan, shape: TrainingShape, count: i
     memory = plan.memory
     if micro != plan.value(MICRO):
         each = accumulation // count
-        answers[MICRO] = recommended(micro, f"So that each of {count} GPUs learns {each} of them in every step.")
+        term = " KTO measures its KL term within one." if shape.objective == "kto" else ""
+        answers[MICRO] = recommended(micro, f"So that each of {count} GPUs learns {each} of them in every step.{term}")
         why = answers[ACCUMULATION].reason.partition("rows per step.")[2].strip()
         answers[ACCUMULATION] = recommended(
             accumulation, f"{micro} x {accumulation} = {micro * accumulation} rows per step. {why}")  # fmt: skip
     if shape != plan.shape:
         memory = here.measure(shape)
-    reason = (f"Needs {size_text(memory.total_bytes)} of the {size_text(plan.free_bytes)} that are free on each of "
+    talk = DDP_BYTES if here.device == "cuda" else 0
+    found = _with_host(here, plan, plan.host_memory_bytes * count)
+    found = replace(found, answers=answers, shape=shape, memory=memory, seconds=plan.seconds / count,
+                    sharing_bytes=talk)  # fmt: skip
+    reason = (f"Needs {size_text(found.need_bytes)} of the {size_text(plan.free_bytes)} that are free on each of "
               f"{count} devices.")  # fmt: skip
-    host = plan.host_memory_bytes * count
-    return replace(plan, answers=answers, shape=shape, memory=memory, seconds=plan.seconds / count,
-                   host_memory_bytes=host, reason=reason if plan.fits else plan.reason)  # fmt: skip
+    return replace(found, reason=reason) if plan.fits else found

@@ -14,6 +14,8 @@ from engine.errors import UserError
 from engine.recipe import Recipe
 from engine.train.schedule import Schedule
 
+OFFLOADING = ("sft", "dpo", "kto")
+"""Objectives whose trainers in TRL offload activations."""
 _SCHEDULERS = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 
 
@@ -51,10 +53,17 @@ def make_arguments(recipe: Recipe, schedule: Schedule, device: torch.device, fol
 
 
 def refuse_offloading(recipe: Recipe, device: torch.device) -> None:
-    """UserError where activations are to leave a device that is no NVIDIA or AMD GPU: TRL fails there without words."""
-    if recipe.training.activation_offloading and device.type != "cuda":
+    """UserError where activations are to leave a device that is no NVIDIA or AMD GPU, where TRL fails without words,
+    and with objectives whose trainers do not know of it."""
+    if not recipe.training.activation_offloading:
+        return
+    fix = "Set training.activation_offloading=false."
+    if device.type != "cuda":
         what = f"Activations can only be offloaded from a GPU, and this run trains on {device.type.upper()}."
-        raise UserError(what, "training.activation_offloading", "Set training.activation_offloading=false.")
+        raise UserError(what, "training.activation_offloading", fix)
+    if recipe.method.objective not in OFFLOADING:
+        what = f"The trainer of the objective {recipe.method.objective} does not offload activations."
+        raise UserError(what, "training.activation_offloading", fix)
 
 
 def _shared(recipe: Recipe, schedule: Schedule, device: torch.device, folder: Path) -> dict[str, Any]:

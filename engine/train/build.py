@@ -60,7 +60,7 @@ def build(inputs: Inputs, engine: Engine) -> Machinery:
     make = make_sharing_trainer if engine.world.size > 1 else make_trainer
     place = torch.device("cpu") if session.sharded else device
     trainer = make(inputs, session, _model(inputs, place, tokenizer), device, dataset, tokenizer)
-    if recipe.method.name != "full":
+    if recipe.method.name != "full" and not session.sharded:  # else before it was divided
         adapter.hold_trainable_in_fp32(trainer.model)
     batches = make_batches(inputs, session, trainer, tokenizer)
     return _connect(inputs, session, trainer, tokenizer, batches)

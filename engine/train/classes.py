@@ -6,9 +6,7 @@ is no chat model any more: no Ollama, no playground.
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +20,10 @@ from engine.data.rendered import IGNORED, Rendered
 from engine.errors import UserError
 from engine.recipe import Recipe
 from engine.train import adapter, load
+from engine.train.class_evaluation import ClassTally
 from engine.train.dataset import Batch, take_counts
 from engine.train.enduring import Enduring
-from engine.train.evaluation import Evaluation
 from engine.train.order import StepOrder
-from engine.train.randomness import untouched
 
 
 def names_of(*groups: Sequence[Example]) -> list[str]:
@@ -82,8 +79,7 @@ class ClassTrainer(Enduring, Trainer):  # type: ignore[misc]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> StepOrder:
         dataset = self.train_dataset if train_dataset is None else train_dataset
-        rows = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
-        return StepOrder([len(ids) for ids in dataset["input_ids"]], rows, self.args.data_seed)
+        return StepOrder([len(ids) for ids in dataset["input_ids"]], self.rows_per_step, self.args.data_seed)
 
     def compute_loss(
         self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -94,50 +90,8 @@ class ClassTrainer(Enduring, Trainer):  # type: ignore[misc]
         count = len(labels) if num_items_in_batch is None else num_items_in_batch
         return total / torch.as_tensor(count).clamp(min=1)
 
-    def measure(self, batches: Iterable[Batch], between: Callable[[], bool] = lambda: True) -> Any:
-        return measure_classes(self.model, batches, self.args.device, between)
-
-
-def measure_classes(
-    model: Any, batches: Iterable[Batch], device: torch.device, between: Callable[[], bool] = lambda: True
-) -> Evaluation | None:
-    """Loss per row, share of right labels and macro F1 on held-out rows; random state and mode stay as they were."""
-    started, was_training = time.monotonic(), model.training
-    total, tokens = 0.0, 0
-    said: list[int] = []
-    true: list[int] = []
-    model.eval()
-    try:
-        with untouched(), torch.no_grad():
-            for batch in batches:
-                if not between():
-                    return None
-                ids, mask = batch["input_ids"].to(device), batch["attention_mask"].to(device)
-                logits = model(input_ids=ids, attention_mask=mask).logits.float().cpu()
-                labels = batch["labels"][:, 0].cpu()
-                total += float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
-                tokens += int(mask.sum())
-                said += logits.argmax(-1).tolist()
-                true += labels.tolist()
-    finally:
-        model.train(was_training)
-    found = {"right_labels": _share(said, true), "macro_f1": macro_f1(said, true)} if true else {}
-    loss = total / len(true) if true else math.nan
-    return Evaluation(loss, math.nan, len(true), tokens, time.monotonic() - started, found)
-
-
-def _share(said: Sequence[int], true: Sequence[int]) -> float:
-    return sum(a == b for a, b in zip(said, true, strict=True)) / len(true)
-
-
-def macro_f1(said: Sequence[int], true: Sequence[int]) -> float:
-    """The mean over the classes that occur of 2 TP / (2 TP + FP + FN)."""
-    scores = []
-    for name in sorted(set(true)):
-        hits = sum(a == b == name for a, b in zip(said, true, strict=True))
-        wrong = sum((a == name) != (b == name) for a, b in zip(said, true, strict=True))
-        scores.append(2 * hits / (2 * hits + wrong) if hits or wrong else 0.0)
-    return sum(scores) / len(scores)
+    def tally(self) -> ClassTally:
+        return ClassTally(self.model, self.args.device)
 
 
 def held_out_batches(dataset: Dataset, collator: ClassCollator, size: int) -> DataLoader[Any]:

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 from engine.errors import UserError
-from engine.models.cache import cache_directory
 from engine.models.find import ModelFiles, find_model
 from engine.models.hub import explain_hub_failure
+from engine.places import model_cache_directory
 
 PATTERNS = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
 MARGIN_BYTES = 1 << 30
@@ -33,7 +33,7 @@ def base_files(files: ModelFiles) -> ModelFiles:
 
 
 def _require_room(files: ModelFiles) -> None:
-    place = cache_directory()
+    place = model_cache_directory()
     existing = next(path for path in (place, *place.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if free < files.download_bytes + MARGIN_BYTES:

@@ -13,7 +13,7 @@ from transformers import Trainer
 
 from engine.errors import UserError
 from engine.train.dataset import Batch, largest_cut, longest_batch, split_batch, take_counts
-from engine.train.evaluation import evaluate
+from engine.train.evaluation import Evaluation, Tally, TokenTally, tally_up
 from engine.train.out_of_memory import OutOfMemory, free_memory, is_out_of_memory
 
 
@@ -21,6 +21,7 @@ class Enduring(Trainer):  # type: ignore[misc]
     """Stands before one of TRL's trainers among the bases of a class."""
 
     data_collator: Any
+    optimizer: Any
     current_gradient_accumulation_steps: int
 
     def __init__(self, **arguments: Any) -> None:
@@ -37,6 +38,16 @@ class Enduring(Trainer):  # type: ignore[misc]
         self._batches: list[Batch] = []
         self._position = 0
 
+    @property
+    def rows_per_step(self) -> int:
+        """The effective batch, but for a last step of an epoch."""
+        return int(self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps)
+
+    @property
+    def learned_rows(self) -> Any:
+        """The training set without rows that teach nothing."""
+        return self.train_dataset
+
     def keep_batches(self, batches: list[Batch]) -> None:
         """Count the tokens of an optimizer step, and keep its micro-batches in case it has to be done again."""
         counts = [take_counts(batch) for batch in batches]
@@ -49,9 +60,17 @@ class Enduring(Trainer):  # type: ignore[misc]
         rows = int(self.args.per_device_train_batch_size)
         return longest_batch(self.train_dataset, self.data_collator, rows)
 
-    def measure(self, batches: Iterable[Batch], between: Callable[[], bool] = lambda: True) -> Any:
-        """The held-out rows as `engine.train.evaluation.evaluate` measures them; None when `between` gave it up."""
-        return evaluate(self.model, batches, self.args.device, between)
+    def tally(self) -> Tally:
+        """A fresh count of what the objective measures on held-out rows."""
+        return TokenTally(self.model, self.args.device)
+
+    def measure(self, batches: Iterable[Batch], between: Callable[[], bool] | None = None) -> Evaluation | None:
+        """The held-out rows as `engine.train.evaluation.tally_up` measures them; None when `between` gave it up."""
+        return tally_up(self.model, self.tally(), batches, between or (lambda: True))
+
+    def step_log(self) -> dict[str, list[float]]:
+        """What each micro-batch of this step logged beside its loss, by TRL's names; the means of it are said."""
+        return {}
 
     def training_step(self, model: Any, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
         """Forward and backward of one micro-batch; cut into smaller pieces when memory runs out."""
@@ -82,6 +101,7 @@ class Enduring(Trainer):  # type: ignore[misc]
         batches = self._batches[: self._position]
         while True:
             model.zero_grad(set_to_none=True)
+            self.step_log().clear()
             free_memory()
             if self.parts >= largest_cut(batches):
                 raise OutOfMemory(self.parts)
@@ -96,6 +116,24 @@ class Enduring(Trainer):  # type: ignore[misc]
                 self.on_shrunk(self.parts)
             return loss
 
+    def backward(self, loss: torch.Tensor) -> None:
+        """The backward pass of a rehearsal, where no gradient is scaled."""
+        loss.backward()
+
+    def step_without_effect(self) -> None:
+        """A step of the optimizer that makes its state and changes no weight."""
+        for weight in self.model.parameters():
+            if weight.grad is not None:
+                weight.grad.zero_()  # Adam does nothing with a gradient of zero and a rate of zero
+        for group in self.optimizer.param_groups:
+            group["lr"], group["weight_decay"] = 0.0, 0.0
+        self.optimizer.step()
+
+    def forget_practice(self) -> None:
+        """Let go of everything that a rehearsal left."""
+        self.model.zero_grad(set_to_none=True)
+        self.optimizer = None
+
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)
         self.gradient_norm = math.nan if norm is None else float(norm)
@@ -106,20 +144,27 @@ class Enduring(Trainer):  # type: ignore[misc]
 
         A full model was loaded from the checkpoint itself before the trainer was built.
         """
-        if not hasattr(self.model, "peft_config"):
-            return
-        from peft import set_peft_model_state_dict
+        if hasattr(self.model, "peft_config"):
+            load_adapter(self.model, resume_from_checkpoint)
 
-        weights = safetensors.torch.load_file(str(Path(resume_from_checkpoint) / "adapter_model.safetensors"))
-        dtypes = {name: weight.dtype for name, weight in self.model.named_parameters() if weight.requires_grad}
-        result = set_peft_model_state_dict(self.model, weights)
-        missing = [key for key in result.missing_keys if "lora_" in key and ".ref." not in key]
-        if result.unexpected_keys or missing:
-            what = "The adapter in the checkpoint does not fit the model of this recipe."
-            raise UserError(what, resume_from_checkpoint, "Start a new run with the changed recipe.")
-        for name, weight in self.model.named_parameters():
-            if weight.requires_grad and weight.dtype != dtypes[name]:
-                weight.data = weight.data.to(dtypes[name])
+
+def load_adapter(model: Any, checkpoint: str) -> None:
+    """Put the adapter of a checkpoint into `model`, each weight in the format it has here.
+
+    Raises UserError when it does not fit.
+    """
+    from peft import set_peft_model_state_dict
+
+    weights = safetensors.torch.load_file(str(Path(checkpoint) / "adapter_model.safetensors"))
+    dtypes = {name: weight.dtype for name, weight in model.named_parameters() if weight.requires_grad}
+    result = set_peft_model_state_dict(model, weights)
+    missing = [key for key in result.missing_keys if "lora_" in key and ".ref." not in key]
+    if result.unexpected_keys or missing:
+        what = "The adapter in the checkpoint does not fit the model of this recipe."
+        raise UserError(what, checkpoint, "Start a new run with the changed recipe.")
+    for name, weight in model.named_parameters():
+        if weight.requires_grad and weight.dtype != dtypes[name]:
+            weight.data = weight.data.to(dtypes[name])
 
 
 def recompute_activations(model: Any, args: Any) -> None:

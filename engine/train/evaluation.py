@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -37,28 +38,76 @@ class Evaluation:
         return {**said, **self.details, "seconds": round(self.seconds, 3)}
 
 
+class Tally(Protocol):
+    """What an objective counts on held-out rows, batch by batch; several parts of it add up to the whole."""
+
+    def add(self, batch: Batch) -> None:
+        """Count one batch. The model is in the mode of evaluation, and no gradients are kept."""
+
+    def told(self) -> dict[str, Any]:
+        """What was counted, as plain JSON."""
+
+    def take(self, told: Mapping[str, Any]) -> None:
+        """Add what another tally `told`."""
+
+    def found(self, seconds: float) -> Evaluation: ...
+
+
+class TokenTally:
+    """The loss of each trained token. `model` carries the fused output head of TRL."""
+
+    def __init__(self, model: Any, device: torch.device) -> None:
+        self._model, self._device = model, device
+        self._loss, self._tokens, self._rows = 0.0, 0, 0
+
+    def add(self, batch: Batch) -> None:
+        loss, tokens = _sum_of_losses(self._model, {name: value.to(self._device) for name, value in batch.items()})
+        self.take({"loss": loss, "tokens": tokens, "rows": len(batch["input_ids"])})
+
+    def told(self) -> dict[str, Any]:
+        return {"loss": self._loss, "tokens": self._tokens, "rows": self._rows}
+
+    def take(self, told: Mapping[str, Any]) -> None:
+        self._loss += told["loss"]
+        self._tokens += told["tokens"]
+        self._rows += told["rows"]
+
+    def found(self, seconds: float) -> Evaluation:
+        mean = self._loss / self._tokens if self._tokens else math.nan
+        return Evaluation(mean, _exponential(mean), self._rows, self._tokens, seconds)
+
+
 def evaluate(
     model: Any, batches: Iterable[Batch], device: torch.device, between: Callable[[], bool] = lambda: True
 ) -> Evaluation | None:
-    """Measure `model`, which carries the fused output head of TRL. Random state and mode are left as they were.
+    """The loss of each trained token of `batches`, as `tally_up` measures it."""
+    return tally_up(model, TokenTally(model, device), batches, between)
+
+
+def tally_up(model: Any, tally: Tally, batches: Iterable[Batch], between: Callable[[], bool]) -> Evaluation | None:
+    """What `tally` finds on all batches.
 
     `between` is called before each batch; when it answers False the evaluation is given up and None returned.
     """
     started = time.monotonic()
+    with measuring(model):
+        for batch in batches:
+            if not between():
+                return None
+            tally.add(batch)
+    return tally.found(time.monotonic() - started)
+
+
+@contextlib.contextmanager
+def measuring(model: Any) -> Iterator[None]:
+    """The model in the mode of evaluation, without gradients; random state and mode are as before afterwards."""
     was_training = model.training
-    total, tokens, rows = 0.0, 0, 0
     model.eval()
     try:
         with untouched(), torch.no_grad():
-            for batch in batches:
-                if not between():
-                    return None
-                loss, count = _sum_of_losses(model, {name: value.to(device) for name, value in batch.items()})
-                total, tokens, rows = total + loss, tokens + count, rows + len(batch["input_ids"])
+            yield
     finally:
         model.train(was_training)
-    mean = total / tokens if tokens else math.nan
-    return Evaluation(mean, _exponential(mean), rows, tokens, time.monotonic() - started)
 
 
 def _sum_of_losses(model: Any, batch: Batch) -> tuple[float, int]:

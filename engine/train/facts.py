@@ -19,7 +19,7 @@ from engine.runs.files import write_atomic
 from engine.runs.store import Run
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "bitsandbytes", "datasets", "tokenizers",
-             "safetensors")  # fmt: skip
+             "safetensors", "deepspeed")  # fmt: skip
 
 _DOES_NOT_MATTER = ("run.", "checkpoints.", "evaluation.every_steps", "evaluation.samples", "model.source",
                     "model.revision", "data.source", "tracking.", "evaluation.general", "evaluation.patience",

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 from engine.errors import UserError
+from engine.machine.packages import require_deepspeed
 from engine.plan.devices import check_devices
 from engine.runs.detach import detachment
 from engine.runs.nodes import ONE_NODE, Nodes
@@ -59,7 +60,10 @@ class Launcher:
         failures: list[Any] = []
         try:
             introduce(reporter, before, resume, detachment())
-            check_devices(self.run.recipe(), self.processes)
+            recipe = self.run.recipe()
+            check_devices(recipe, self.processes)
+            if recipe.training.sharding.startswith("zero"):
+                require_deepspeed()
             prepare(self.devices, self.nodes)
             reporter.write_state()
             reporter.close()

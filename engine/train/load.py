@@ -71,6 +71,7 @@ def load_model(
     UserError for files that are missing, damaged or of another kind.
     """
     _refuse_foreign_code(directory)
+    _refuse_stored_bits(directory, recipe.method.name)
     options: dict[str, Any] = {
         "dtype": base_dtype(recipe, device), "local_files_only": True, "trust_remote_code": False,
         "use_safetensors": True, "attn_implementation": "sdpa",
@@ -91,6 +92,8 @@ def load_model(
         what = f"The model cannot be loaded: {first_line(error)}"
         raise UserError(what, str(directory), "Check that all files of the model are there and whole.") from error
     model.config.use_cache = False
+    if recipe.method.name == "qlora":
+        _compute_in(model, compute_dtype(recipe, device))
     return model
 
 
@@ -127,19 +130,40 @@ def four_bit(recipe: Recipe, directory: Path, device: torch.device) -> BitsAndBy
 
     Raises UserError for a model that is quantized in another way.
     """
+    if device.type == "cpu":
+        _mend_bitsandbytes_on_cpu()
     stored = _read_config(directory).get("quantization_config")
     if stored:
         if stored.get("quant_method") == "bitsandbytes" or stored.get("load_in_4bit"):
             return None
         what = f"The model is already quantized ({stored.get('quant_method', 'unknown way')})."
         raise UserError(what, str(directory), "Use the 16-bit version of the model, or LoRA instead of QLoRA.")
-    if device.type == "cpu":
-        _mend_bitsandbytes_on_cpu()
-    compute = torch.float32 if device.type == "cpu" and recipe.training.precision == "fp16" else DTYPES[
-        recipe.training.precision]  # fmt: skip
+    compute = compute_dtype(recipe, device)
+    # DeepSpeed divides only weights that have the form of numbers with a gradient
+    storage = {"bnb_4bit_quant_storage": compute} if recipe.training.sharding.startswith("zero") else {}
     return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute
-    )
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute,
+        **storage,
+    )  # fmt: skip
+
+
+def compute_dtype(recipe: Recipe, device: torch.device) -> torch.dtype:
+    """In which format unpacked 4-bit weights are multiplied."""
+    on_cpu = device.type == "cpu" and recipe.training.precision == "fp16"
+    return torch.float32 if on_cpu else DTYPES[recipe.training.precision]
+
+
+def _compute_in(model: Any, dtype: torch.dtype) -> None:
+    """Weights that come in 4 bits name the format of whoever packed them, which may be none that this device has."""
+    for module in model.modules():
+        if hasattr(module, "compute_dtype") and hasattr(module, "quant_state"):
+            module.compute_dtype, module.compute_type_is_set = dtype, True
+
+
+def _refuse_stored_bits(directory: Path, method: str) -> None:
+    if _read_config(directory).get("quantization_config") and method != "qlora":
+        what = "The weights of this model are already in 4 bits; only an adapter can be trained on them."
+        raise UserError(what, str(directory), "Use QLoRA (--set method.name=qlora), or the model in 16 bits.")
 
 
 def _mend_bitsandbytes_on_cpu() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from engine.train.pulse import resident_bytes
+from engine.train.resident import resident_bytes
 
 
 @dataclass(frozen=True)

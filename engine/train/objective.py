@@ -14,6 +14,7 @@ from engine.train import reference
 from engine.train.arguments import make_arguments
 from engine.train.classes import ClassCollator, ClassTrainer, held_out_batches, make_classes, names_of
 from engine.train.dataset import Batch, evaluation_batches, make_dataset, take_counts
+from engine.train.enduring import Enduring
 from engine.train.preference_data import JudgedCollator, PairCollator, make_judged, make_pairs
 from engine.train.session import Inputs, Session
 from engine.train.trainer import RunTrainer
@@ -47,13 +48,20 @@ def make_trainer(
     inputs: Inputs, session: Session, model: Any, device: torch.device, dataset: Any, tokenizer: Any
 ) -> Any:
     """The trainer of the recipe's objective."""
+    arguments = make_arguments(inputs.recipe, session.schedule, device, inputs.run.checkpoints_dir)
+    kind, own = choose_trainer(inputs, session, arguments, device, dataset, tokenizer.pad_token_id)
+    return kind(model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, **own)
+
+
+def choose_trainer(
+    inputs: Inputs, session: Session, arguments: Any, device: torch.device, dataset: Any, pad: int
+) -> tuple[type[Enduring], dict[str, Any]]:
+    """The kind of trainer that learns the recipe's objective, and what it takes beside model, rows and `arguments`."""
     recipe = inputs.recipe
-    arguments = make_arguments(recipe, session.schedule, device, inputs.run.checkpoints_dir)
-    shared = {"model": model, "args": arguments, "train_dataset": dataset, "processing_class": tokenizer}
     if recipe.method.objective == "sft":
-        return RunTrainer(**shared)
+        return RunTrainer, {}
     if recipe.method.objective == "classify":
-        return ClassTrainer(**shared, data_collator=ClassCollator(tokenizer.pad_token_id))
+        return ClassTrainer, {"data_collator": ClassCollator(pad)}
     if recipe.method.dropout:
         session.reporter.warning("Dropout is off where answers are compared: it would compare noise.", "method.dropout",
                                  "Set method.dropout=0 to be rid of this line.")  # fmt: skip
@@ -62,14 +70,14 @@ def make_trainer(
 
         session.reporter.warning("ORPO is experimental in TRL: it may change or go with a newer version of it.",
                                  "method.objective", "DPO learns from the same rows and is stable.")  # fmt: skip
-        return OrpoTrainer(**shared, data_collator=PairCollator(tokenizer.pad_token_id))
+        return OrpoTrainer, {"data_collator": PairCollator(pad)}
     from engine.train.preference import DpoTrainer, KtoTrainer
 
     held = reference.held_reference(inputs, device)
     if recipe.method.objective == "dpo":
-        return DpoTrainer(**shared, ref_model=held, data_collator=PairCollator(tokenizer.pad_token_id))
+        return DpoTrainer, {"ref_model": held, "data_collator": PairCollator(pad)}
     _weigh(session, arguments, dataset)
-    return KtoTrainer(**shared, ref_model=held, data_collator=JudgedCollator(tokenizer.pad_token_id))
+    return KtoTrainer, {"ref_model": held, "data_collator": JudgedCollator(pad)}
 
 
 def make_batches(inputs: Inputs, session: Session, trainer: Any, tokenizer: Any) -> Any:

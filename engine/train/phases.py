@@ -74,7 +74,7 @@ def expected_bytes(inputs: Inputs, trainer: Any) -> Callable[[int, int], int]:
             recipe.method.name, rows, tokens, recipe.method.rank, training.gradient_checkpointing, training.optimizer,
             training.precision, training.gradient_accumulation_steps, tuple(recipe.method.target_modules),
             objective=recipe.method.objective, reference=recipe.method.reference, layers=recipe.method.layers,
-            dora=recipe.method.dora, train_embeddings=recipe.method.train_embeddings,
+            dora=recipe.method.dora, train_embeddings=recipe.method.train_embeddings, backend=recipe.method.backend,
         )  # fmt: skip
         memory = estimate_memory(inputs.files.spec, shape, "cuda" if device == "cuda" else "cpu")
         return memory.allocated_bytes if device == "cuda" else memory.total_bytes

@@ -8,16 +8,34 @@ rows, so its steps differ a little from then on, and the `oom` event says so.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from trl import DPOTrainer, KTOTrainer
+from trl.trainer import dpo_trainer, kto_trainer
 
+from engine.train.blank import is_blank
 from engine.train.dataset import Batch, rows_of
 from engine.train.enduring import Enduring
 from engine.train.order import StepOrder
 from engine.train.preference_data import BlockOrder, judged_lengths, pair_lengths
+from engine.train.preference_evaluation import PreferenceTally
+
+
+@contextmanager
+def no_second_model() -> Iterator[None]:
+    """Without a reference at hand TRL loads one from where the trained model came from and holds it to the end. Ours is
+    handed over, is the model with its adapter off, or was computed beforehand so that no second copy is held."""
+    usual = {module: module.create_model_from_path for module in (dpo_trainer, kto_trainer)}
+    for module in usual:
+        module.create_model_from_path = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        for module, function in usual.items():
+            module.create_model_from_path = function
 
 
 class Preferring(Enduring):
@@ -30,7 +48,8 @@ class Preferring(Enduring):
     """What is different once micro-batches are cut, for the event that says so."""
 
     def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
+        with no_second_model():
+            super().__init__(**arguments)
         self.loss_is_scaled_for_ga = True
         self._forget_reference_adapter(keep=self._starts_from_an_adapter())
 
@@ -56,7 +75,7 @@ class Preferring(Enduring):
         """Fetch the micro-batches of one optimizer step; with them goes the number of rows in all of them."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         self.keep_batches(batches)
-        return batches, torch.tensor(sum(rows_of(batch) for batch in batches))
+        return batches, torch.tensor(sum(rows_of(batch) for batch in batches if not is_blank(batch)))
 
     def compute_loss(
         self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -83,18 +102,18 @@ class Preferring(Enduring):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         dataset = self.train_dataset if train_dataset is None else train_dataset
-        rows = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
-        return StepOrder(self._lengths(dataset), rows, self.args.data_seed)
+        return StepOrder(self._lengths(dataset), self.rows_per_step, self.args.data_seed)
 
     def train(self, *arguments: Any, **options: Any) -> Any:
         self.swap_metrics()  # the rehearsal left some
         return super().train(*arguments, **options)
 
-    def measure(self, batches: Iterable[Batch], between: Callable[[], bool] = lambda: True) -> Any:
-        """Loss, margins and the rest on held-out rows; None when `between` gave it up."""
-        from engine.train.preference_evaluation import measure_preferences  # which stands on this module
+    def tally(self) -> PreferenceTally:
+        return PreferenceTally(self)
 
-        return measure_preferences(self, batches, between)
+    def step_log(self) -> dict[str, list[float]]:
+        found: dict[str, list[float]] = self._metrics["train"]
+        return found
 
     def swap_metrics(self, metrics: Any = None) -> Any:
         """Put `metrics` (none) in the place of what was logged since the last step, and return that."""
@@ -108,9 +127,10 @@ class Preferring(Enduring):
         return {name: sum(found) / len(found) for name, found in values.items() if found}
 
     def take_references(self, columns: dict[str, list[float]]) -> None:
-        """Use log-probabilities of the reference that were computed before; one value per row of the training set."""
+        """Use log-probabilities of the reference that were computed before; one value per row of `learned_rows`."""
         for name, values in columns.items():
-            self.train_dataset = self.train_dataset.add_column(name, values)
+            others = [0.0] * (len(self.train_dataset) - len(values))
+            self.train_dataset = self.train_dataset.add_column(name, [*values, *others])
         self.precompute_ref_logps = True
 
 

@@ -1,4 +1,4 @@
-"""The engine's second thread: it beats, listens for requests and signals, and notices when nothing moves.
+"""The engine's second thread: it beats, and listens for requests and signals.
 
 A signal handler of Python runs only when the main thread comes back from native code, which can take a long time in
 the middle of a backward pass. So signals arrive here through a wake-up pipe, and are acted on at once.
@@ -6,7 +6,6 @@ the middle of a backward pass. So signals arrive here through a wake-up pipe, an
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import selectors
 import signal
@@ -15,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from engine.runs.control import Request, acknowledge, pending
 from engine.runs.lock import EngineLock
@@ -23,6 +22,9 @@ from engine.runs.store import Run
 from engine.train.exit_codes import EXIT_PEER_LOST, EXIT_STOPPED
 from engine.train.orders import ENDING, Order, Orders
 from engine.train.reporter import Reporter
+from engine.train.resident import resident_bytes
+from engine.train.stall import StallWatch
+from engine.train.stance import AT_ONCE, Stance, decide
 from engine.train.whereabouts import Whereabouts
 
 POLL_SECONDS = 0.2
@@ -31,21 +33,9 @@ BEAT_SECONDS = 1.0
 END_MARGIN_SECONDS, END_MARGIN_SHARE = 120.0, 0.1
 """A run stops so long before the end of its allocation by itself, when nobody told it earlier; of a short allocation
 it gives up no more than this share."""
-STALL_FLOOR_SECONDS = 300.0
-STALL_STEPS = 10
-"""A step may take this many times the usual before the run counts as stalled (and never less than the floor)."""
-
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LAUNCHER = "TUNEWRIGHT_LAUNCHER"
 """The process id of the launcher, in the environment of each of several processes that it started."""
-
-Stance = Literal["early", "training", "exporting", "closing"]
-"""early: nothing would be lost by leaving. training: the trainer saves first. exporting: all is saved, and the result
-can be written again by resuming. closing: the end is being written."""
-AT_ONCE: dict[Stance, str] = {
-    "early": "before training began.", "exporting": "while the result was written; resuming writes it again.",
-}  # fmt: skip
-"""Where the run can be left from here, without waiting for the main thread, and how that is told."""
 
 
 class Pulse(threading.Thread):
@@ -67,7 +57,7 @@ class Pulse(threading.Thread):
         self._ending = threading.Event()
         self._before: dict[signal.Signals, Any] = {}
         self._stop_signals = 0
-        self._stalled_since: float | None = None
+        self._stall = StallWatch(reporter)
         self._whereabouts = Whereabouts(run)
         self._moving = threading.Lock()
         self._rescue_lock: EngineLock | None = None
@@ -120,7 +110,7 @@ class Pulse(threading.Thread):
         if self._leads:
             self.look_where()
             self._look_at_the_clock()
-        self._look_for_stall()
+        self._stall.look()
         self.reporter.write_state()
 
     def _look_at_the_clock(self) -> None:
@@ -147,31 +137,12 @@ class Pulse(threading.Thread):
 
     def answer(self, request: Request) -> None:
         """Accept or refuse one request. The event comes first: a request is removed only when it has its answer."""
-        accepted, detail = self._decide(request)
+        accepted, detail = decide(request, self.stance, self.orders)
         self.reporter.event("control", durable=True, id=request.identity, action=request.action, accepted=accepted,
                             detail=detail)  # fmt: skip
         acknowledge(self.run_directory, request.identity)
         if accepted and self.stance in AT_ONCE and request.action in ENDING:
             self.leave(f"Asked to {request.action} {AT_ONCE[self.stance]}")
-
-    def _decide(self, request: Request) -> tuple[bool, str]:
-        action = request.action
-        if action == "resume":
-            withdrawn = self.orders.withdraw_ending()
-            return withdrawn, "It goes on." if withdrawn else "It is running."
-        if self.stance == "closing":
-            return False, "The run is at its end."
-        if self.stance == "early":
-            if action in ENDING:
-                return True, "There is nothing to save yet."
-            return False, "Training has not begun."
-        if self.stance == "exporting":
-            if action in ENDING:
-                return True, "Everything is saved; resuming writes the result."
-            return False, "Everything is saved, and the result is being written."
-        if not self.orders.give(Order(action, request.identity, arguments=request.arguments)):
-            return False, "The run is stopping already."
-        return True, "At the next micro-batch."
 
     def _leave_by_signal(self, detail: str) -> None:
         """One of several processes leaves the last word to the launcher: it ends them all when one has died, too."""
@@ -215,28 +186,3 @@ class Pulse(threading.Thread):
     def _settle(self, run: Run, fresh_log: bool) -> None:
         self.run_directory = run
         self.reporter.move(run, fresh_log)
-
-    def _look_for_stall(self) -> None:
-        silent = time.monotonic() - self.reporter.last_progress
-        limit = max(STALL_FLOOR_SECONDS, STALL_STEPS * self.reporter.step_seconds)
-        if silent < limit:
-            if self._stalled_since is not None:
-                self.reporter.warning("The run moves again.", f"after {time.monotonic() - self._stalled_since:.0f} s")
-            self._stalled_since = None
-        elif self._stalled_since is None:
-            self._stalled_since = self.reporter.last_progress
-            faulthandler.dump_traceback(sys.stderr, all_threads=True)
-            self.reporter.warning(
-                f"Nothing has moved for {silent:.0f} seconds.", f"phase: {self.reporter.state['phase']}",
-                "The stacks of all threads are in engine.log. Stopping and resuming loses nothing that was saved.",
-                kind="stalled",
-            )  # fmt: skip
-
-
-def resident_bytes() -> int:
-    """Resident memory of this process; 0 where /proc is not there."""
-    try:
-        with open("/proc/self/statm", "rb") as stream:  # noqa: PTH123  (measured: three times quicker than Path)
-            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
-        return 0

@@ -45,14 +45,15 @@ def precompute(inputs: Inputs, session: Session, trainer: Any, held_out: Any) ->
 
     Raises EndedEarly when the run shall end meanwhile.
     """
-    known = _known(inputs, session)
+    known: dict[str, dict[str, list[float]]] | None = session.world.tell(_known(session))
     if known is None:
         session.reporter.phase("loading model", "computing the reference once")
         model = _reference_model(inputs, trainer)
-        parts = {"train": trainer.train_dataset, "held_out": held_out}
+        parts = {"train": trainer.learned_rows, "held_out": held_out}
         known = {name: _columns(session, trainer, model, part) for name, part in parts.items() if part is not None}
-        document = {"of": _identity(session), "columns": known}
-        write_atomic(session.reporter.run.path / FILE, json.dumps(document))
+        if session.world.leads:
+            document = {"of": _identity(session), "columns": known}
+            write_atomic(session.reporter.run.path / FILE, json.dumps(document))
         del model
         free_memory()
     trainer.take_references(known["train"])
@@ -67,8 +68,8 @@ def _identity(session: Session) -> dict[str, Any]:
     return {"data": session.facts["data"], "model": session.facts["model"], "rows": rows}
 
 
-def _known(inputs: Inputs, session: Session) -> dict[str, dict[str, list[float]]] | None:
-    """What an earlier engine of this run computed."""
+def _known(session: Session) -> dict[str, dict[str, list[float]]] | None:
+    """What an earlier engine of this run computed; only the process that leads is asked."""
     document = read_json(session.reporter.run.path / FILE)
     if document.get("of") != _identity(session) or not isinstance(document.get("columns"), dict):
         return None
@@ -88,20 +89,31 @@ def _reference_model(inputs: Inputs, trainer: Any) -> Any:
 
 
 def _columns(session: Session, trainer: Any, model: Any, dataset: Any) -> dict[str, list[float]]:
+    """Of every row. Each process reads every so-many-th batch, and all know all of them afterwards."""
     names = JUDGED_REFERENCES if session.recipe.method.objective == "kto" else PAIR_REFERENCES
-    found: dict[str, list[float]] = {name: [] for name in names}
-    size = int(trainer.args.per_device_train_batch_size)
+    size, world = int(trainer.args.per_device_train_batch_size), session.world
+    own: list[list[list[float]]] = []
     was_training = model.training
     model.eval()
-    for batch in DataLoader(dataset, batch_size=size, shuffle=False, collate_fn=trainer.data_collator):
-        session.reporter.tick()
-        if session.orders.ending is not None:
-            raise EndedEarly
-        take_counts(batch)
-        for name, values in zip(names, _log_probabilities(trainer, model, batch), strict=True):
-            found[name] += values
+    loader = DataLoader(dataset, batch_size=size, shuffle=False, collate_fn=trainer.data_collator)
+    for number, batch in enumerate(loader):
+        if number % world.size == 0:
+            _refuse_to_go_on_at_the_end(session)
+        if number % world.size == world.rank:
+            take_counts(batch)
+            own.append(_log_probabilities(trainer, model, batch))
     model.train(was_training)
-    return found
+    shares = [json.loads(one) for one in world.gather(json.dumps(own).encode())]
+    batches = [shares[number % world.size][number // world.size] for number in range(len(loader))]
+    return {name: [value for batch in batches for value in batch[place]] for place, name in enumerate(names)}
+
+
+def _refuse_to_go_on_at_the_end(session: Session) -> None:
+    """Raises EndedEarly, in all processes, when the run shall end. Other orders wait until training begins."""
+    session.reporter.tick()
+    session.orders.look()
+    if session.orders.ending is not None:
+        raise EndedEarly
 
 
 def _log_probabilities(trainer: Any, model: Any, batch: Batch) -> list[list[float]]:

@@ -84,17 +84,11 @@ def _warn_when_tight(session: Session, trainer: Any, expected_bytes: int) -> Non
 def _worst_step(session: Session, trainer: Any, batch: dict[str, Any]) -> None:
     """One training step with the optimizer's state in place. On a GPU a second pass runs beside that state."""
     device = trainer.args.device
-    model = trainer.model
-    model.train()
+    trainer.model.train()
     trainer.create_optimizer()
     pieces = split_batch({k: v.to(device) if torch.is_tensor(v) else v for k, v in batch.items()}, trainer.parts)
     _forward_and_backward(session, trainer, pieces)
-    for weight in model.parameters():
-        if weight.grad is not None:
-            weight.grad.zero_()  # Adam does nothing with a gradient of zero and a rate of zero
-    for group in trainer.optimizer.param_groups:
-        group["lr"], group["weight_decay"] = 0.0, 0.0
-    trainer.optimizer.step()
+    trainer.step_without_effect()
     if device.type != "cpu":
         _forward_and_backward(session, trainer, pieces)
 
@@ -104,7 +98,7 @@ def _forward_and_backward(session: Session, trainer: Any, pieces: list[dict[str,
         session.reporter.tick()
         with trainer.accelerator.autocast():
             loss = trainer.compute_loss(trainer.model, dict(piece), num_items_in_batch=None)
-        loss.backward()
+        trainer.backward(loss)
 
 
 def _shrink(session: Session, trainer: Any, batch: dict[str, Any]) -> None:
@@ -120,8 +114,7 @@ def _shrink(session: Session, trainer: Any, batch: dict[str, Any]) -> None:
 
 
 def _clean(trainer: Any) -> None:
-    trainer.model.zero_grad(set_to_none=True)
-    trainer.optimizer = None
+    trainer.forget_practice()
     free_memory()
 
 

@@ -16,8 +16,8 @@ from typing import Any, Literal
 from engine.errors import UserError
 from engine.runs.events import EventLog
 from engine.runs.files import write_atomic
+from engine.runs.identity import identity
 from engine.runs.kills import memory_record
-from engine.runs.process import identity
 from engine.runs.store import Run
 
 BACKLOG_LIMIT = 100_000

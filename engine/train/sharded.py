@@ -18,10 +18,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from engine.errors import UserError
-from engine.train.dataset import Batch
-from engine.train.out_of_memory import is_out_of_memory
-from engine.train.shared_saving import SharedSaver
-from engine.train.sharing import SharingTrainer
+from engine.train.divided import DividedSaver, DividedTrainer, gathered
 from engine.train.training_state import Whole
 
 
@@ -50,24 +47,8 @@ def _blocks(model: Any) -> list[torch.nn.Module]:
     return found
 
 
-class ShardedTrainer(SharingTrainer):
-    """One of several processes that hold a part of the model each. Every forward pass is a collective, so that a
-    process that runs out of memory ends the run: the others cannot wait for it in the middle of a layer."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._direct = False  # it would pass the root by, which gathers embeddings and output head
-
-    def training_step(self, model: Any, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
-        """Forward and backward of one micro-batch; the backward pass adds up the gradients of all processes."""
-        self._position += 1
-        try:
-            return self._in_parts(model, inputs, num_items_in_batch)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-        raise UserError("The memory of a GPU does not suffice.", f"step {self.state.global_step + 1}",
-                        "Choose a smaller micro-batch or a shorter sequence length.", exit_code=1)  # fmt: skip
+class ShardedTrainer(DividedTrainer):
+    """One of several processes that hold a part of the model each, divided by `shard`."""
 
     def create_optimizer(self, *arguments: Any) -> Any:
         """An optimizer of this process's parts. An evaluation leaves the root gathered, and an optimizer made then
@@ -93,28 +74,22 @@ class ShardedTrainer(SharingTrainer):
         self.lr_scheduler.load_state_dict(schedule)
 
 
-class ShardedSaver(SharedSaver):
+class ShardedSaver(DividedSaver):
     """Writes what all processes hold together."""
 
     def _gather(self) -> Whole | None:
         keep = self.session.world.leads
         return Whole(whole_weights(self.trainer.model, keep), whole_optimizer(self.trainer.optimizer, keep))
 
-    def _refuse_drift(self) -> None:
-        """Every process holds another part, so there is nothing to compare."""
-
 
 def whole_weights(model: Any, keep: bool) -> dict[str, torch.Tensor]:
     """Every weight put together, in the host's memory of those that `keep` it. A collective."""
     model.reshard()  # else the root's weights may be those that the last evaluation gathered
-    known: dict[int, torch.Tensor] = {}
-    found = {}
-    for name, weight in model.state_dict(keep_vars=True).items():
-        if id(weight) not in known:  # tied weights are one
-            whole = weight.full_tensor() if isinstance(weight, DTensor) else weight
-            known[id(weight)] = whole.detach().cpu() if keep else torch.empty(0)
-        found[name] = known[id(weight)]
-    return found if keep else {}
+    return gathered(iter(model.state_dict(keep_vars=True).items()), _whole_weight, keep)
+
+
+def _whole_weight(weight: Any) -> torch.Tensor:
+    return torch.as_tensor(weight.full_tensor() if isinstance(weight, DTensor) else weight)
 
 
 def whole_optimizer(optimizer: Any, keep: bool) -> dict[str, Any]:

@@ -11,20 +11,30 @@ import torch
 from engine.errors import UserError
 from engine.plan.devices import check_devices, own_accumulation
 from engine.recipe import Recipe
+from engine.train.adapter import hold_trainable_in_fp32
 from engine.train.arguments import make_arguments
+from engine.train.blank import with_blank
+from engine.train.enduring import load_adapter
 from engine.train.gradients import greet
+from engine.train.objective import choose_trainer
 from engine.train.saving import Saver
 from engine.train.session import Inputs, Session
 from engine.train.sharded import ShardedSaver, ShardedTrainer, shard
-from engine.train.share_order import with_blank
 from engine.train.shared_saving import SharedSaver
-from engine.train.sharing import SharingTrainer, set_own_randomness
+from engine.train.sharing import Sharing, in_shares, set_own_randomness
 from engine.train.world import World
+from engine.train.zero import ZeroSaver, ZeroTrainer
+
+DIVIDED: dict[str, Any] = {"fsdp2": ShardedTrainer, "zero2": ZeroTrainer, "zero3": ZeroTrainer}
+SAVERS: dict[str, type[SharedSaver]] = {
+    "none": SharedSaver, "fsdp2": ShardedSaver, "zero2": ZeroSaver, "zero3": ZeroSaver,
+}  # fmt: skip
+""" `training.sharding` -> what trains and what saves."""
 
 
 def make_sharing_trainer(
     inputs: Inputs, session: Session, model: Any, device: torch.device, dataset: Any, tokenizer: Any
-) -> SharingTrainer:
+) -> Sharing:
     """A trainer for this process's share of every step. Raises UserError for what cannot be shared."""
     world = session.world
     check_devices(inputs.recipe, world.size)
@@ -32,15 +42,27 @@ def make_sharing_trainer(
     refuse_differences(session.facts, world)
     folder = inputs.run.checkpoints_dir
     arguments = make_arguments(recipe_of_share(inputs.recipe, world.size), session.schedule, device, folder)
-    kind = SharingTrainer
-    if session.sharded:
-        model, kind = shard(model, world.size, device), ShardedTrainer
-    trainer = kind(
+    usual, own = choose_trainer(inputs, session, arguments, device, dataset, tokenizer.pad_token_id)
+    kind = DIVIDED.get(inputs.recipe.training.sharding) or in_shares(usual)
+    if kind is ShardedTrainer:
+        model = shard(model, world.size, device)
+    trainer: Sharing = kind(
         world, session.engine.pulse.memory_bytes, model=model, args=arguments, train_dataset=with_blank(dataset),
-        processing_class=tokenizer,
+        processing_class=tokenizer, **own,
     )  # fmt: skip
+    if isinstance(trainer, ZeroTrainer):
+        _divide(trainer, inputs, device)
     set_own_randomness(inputs.recipe.training.seed, world.rank)
     return trainer
+
+
+def _divide(trainer: ZeroTrainer, inputs: Inputs, device: torch.device) -> None:
+    """Divide a model by DeepSpeed, with the adapter as a checkpoint has it: a part cannot be loaded afterwards."""
+    if inputs.recipe.method.name != "full":
+        hold_trainable_in_fp32(trainer.model)
+        if inputs.start is not None:
+            load_adapter(trainer.model, str(inputs.start.path))
+    trainer.divide(inputs.recipe, device)
 
 
 def refuse_differences(known: dict[str, Any], world: World) -> None:
@@ -65,4 +87,4 @@ def make_saver(session: Session, trainer: Any) -> Saver:
     """What writes checkpoints here."""
     if session.world.size == 1:
         return Saver(session, trainer)
-    return (ShardedSaver if session.sharded else SharedSaver)(session, trainer)
+    return SAVERS[session.recipe.training.sharding](session, trainer)

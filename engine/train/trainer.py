@@ -30,8 +30,7 @@ class RunTrainer(Enduring, SFTTrainer):  # type: ignore[misc]
     def _get_train_sampler(self, train_dataset: Any = None) -> StepOrder:
         dataset = self.train_dataset if train_dataset is None else train_dataset
         lengths = [len(ids) for ids in dataset["input_ids"]]
-        rows = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
-        return StepOrder(lengths, rows, self.args.data_seed)
+        return StepOrder(lengths, self.rows_per_step, self.args.data_seed)
 
     def compute_loss(
         self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -52,7 +52,7 @@ def write_training_state(
         write_model(trainer.model, directory)
     else:
         _refuse_broken(whole.weights.items())
-        trainer.model.save_pretrained(directory, state_dict=whole.weights)
+        write_model(trainer.model, directory, whole.weights)
     _write(trainer.optimizer.state_dict() if whole is None else whole.optimizer, directory / "optimizer.pt")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch reminds of saving the optimizer, which we just did
@@ -73,14 +73,16 @@ def _write(document: Any, path: Path) -> None:
         torch.save(document, stream)
 
 
-def write_model(model: Any, directory: Path) -> None:
-    """Write the weights that training changes: the adapter, or the whole model. Raises OSError."""
+def write_model(model: Any, directory: Path, weights: dict[str, torch.Tensor] | None = None) -> None:
+    """Write the weights that training changes: the adapter, or the whole model. `weights` stand for what the model
+    holds only a part of. Raises OSError."""
+    instead = {} if weights is None else {"state_dict": weights}
     if hasattr(model, "peft_config"):
         # only the trained adapter: preference tuning may hold a copy of it as reference
-        model.save_pretrained(directory, selected_adapters=["default"], save_embedding_layers=False)
+        model.save_pretrained(directory, selected_adapters=["default"], save_embedding_layers=False, **instead)
         (directory / "README.md").unlink(missing_ok=True)
     else:
-        model.save_pretrained(directory)
+        model.save_pretrained(directory, **instead)
 
 
 def read_progress(directory: Path) -> Progress:
@@ -106,7 +108,15 @@ def state_bytes(trainer: Any) -> int:
     total = 0
     for weight in trainer.model.parameters():
         if weight.requires_grad:
-            total += weight.numel() * (weight.element_size() + (2 if eight_bit else 2 * weight.element_size()))
+            width = weight.element_size()
+            beside = 2 if eight_bit else 2 * width
+            if divided_by_deepspeed(trainer):  # its optimizer holds fp32, and a copy of weights that have 16 bits
+                beside = 8 if width == 4 else 12
+            total += getattr(weight, "ds_numel", weight.numel()) * (width + beside)
     if not hasattr(trainer.model, "peft_config"):  # buffers and tied weights are small
         total += 1 << 20
     return total
+
+
+def divided_by_deepspeed(trainer: Any) -> bool:
+    return hasattr(trainer, "divide")

@@ -9,7 +9,8 @@ import os
 import time
 from pathlib import Path
 
-from engine.runs.store import Run, rescue_root
+from engine.places import rescue_root
+from engine.runs.store import Run
 
 _DELETED = " (deleted)"
 

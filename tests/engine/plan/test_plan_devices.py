@@ -38,6 +38,23 @@ def test_otherwise_the_same_batch_is_proposed(micro: int, accumulation: int, pro
     assert fix in caught.value.fix
 
 
-def test_preferences_are_learned_on_one_gpu() -> None:
-    with pytest.raises(UserError, match="dpo learns on one GPU only"):
-        check_devices(recipe_of(method__objective="dpo", training__gradient_accumulation_steps=2), 2)
+@pytest.mark.parametrize("objective", ["dpo", "kto", "orpo", "classify"])
+def test_every_objective_is_shared_and_only_text_is_divided(objective: str) -> None:
+    full = {"method__objective": objective, "method__name": "full", "training__optimizer": "adamw_torch_fused"}
+    shared = recipe_of(**full, training__micro_batch_size=2, training__gradient_accumulation_steps=2)
+    check_devices(shared, 2)
+    divided = shared.changed({"training.sharding": "fsdp2"}, "you", "")
+    with pytest.raises(UserError, match=f"learns by {objective} is not divided") as caught:
+        check_devices(divided, 2)
+    assert "training.sharding=none" in caught.value.fix
+    check_devices(divided.changed({"method.objective": "sft"}, "you", ""), 2)
+
+
+def test_a_micro_batch_of_kto_never_becomes_a_single_row() -> None:
+    usual, kto = (recipe_of(method__objective=name, training__micro_batch_size=2,
+                            training__gradient_accumulation_steps=1) for name in ("dpo", "kto"))  # fmt: skip
+    for recipe, fix in ((usual, "micro_batch_size=1"), (kto, "gradient_accumulation_steps=2")):
+        with pytest.raises(UserError) as caught:
+            check_devices(recipe, 2)
+        assert fix in caught.value.fix
+        assert ("micro_batch_size" in caught.value.fix) == (recipe is usual)

@@ -14,10 +14,14 @@ from engine.runs.store import Run
 from tests.engine.train import material
 from tests.engine.train.carried import RunFactory
 
-APART = ("several", "share", "sharded", "nodes", "preference", "experts", "classes", "text", "trackers")
+APART = (
+    "several", "several_objectives", "share", "sharded", "nodes", "preference", "experts", "classes", "text",
+    "trackers",
+)  # fmt: skip
 """Modules that take about as long together as all others here, so that both workers have a half."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:

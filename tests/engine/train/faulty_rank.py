@@ -37,9 +37,9 @@ def rank(directory: Path) -> int:
 
     from engine.train.rank import work_as_rank
     from engine.train.run import RESTARTS
-    from engine.train.sharing import SharingTrainer
+    from engine.train.sharing import Sharing
 
-    usual = SharingTrainer._in_parts
+    usual = Sharing._in_parts
 
     def in_parts(self: Any, model: Any, inputs: Any, items: Any) -> Any:
         small = self.parts > 1 if "FAULTY_ALWAYS" not in os.environ else os.environ.get(RESTARTS, "0") != "0"
@@ -47,7 +47,7 @@ def rank(directory: Path) -> int:
             raise torch.OutOfMemoryError("CUDA out of memory, as a test has it")
         return usual(self, model, inputs, items)
 
-    SharingTrainer._in_parts = in_parts  # type: ignore[method-assign]
+    Sharing._in_parts = in_parts  # type: ignore[method-assign]
     return work_as_rank(directory, resume="--resume" in sys.argv)
 
 

@@ -14,7 +14,7 @@ from tests.engine.train.material import COLORS, THINGS
 
 torch = pytest.importorskip("torch")
 
-from engine.train.classes import macro_f1  # noqa: E402
+from engine.train.class_evaluation import macro_f1  # noqa: E402
 
 
 @pytest.fixture(scope="module")

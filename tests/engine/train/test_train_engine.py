@@ -14,7 +14,7 @@ import pytest
 from engine.runs import recover
 from engine.runs.events import EventLog, iterate_events
 from engine.runs.store import Run
-from engine.train import gpu_lock, pulse, reporter, run
+from engine.train import gpu_lock, pulse, reporter, run, stall
 from engine.train.orders import Orders
 from engine.train.pulse import Pulse
 from engine.train.reporter import Reporter
@@ -79,14 +79,14 @@ def test_the_snapshot_is_valid_json_whatever_the_loss(quiet_run: Run) -> None:
 def test_the_watchdog_reports_a_stall_once_with_stacks(
     quiet_run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(pulse, "STALL_FLOOR_SECONDS", 0.05)
+    monkeypatch.setattr(stall, "STALL_FLOOR_SECONDS", 0.05)
     voice = Reporter(quiet_run)
-    beat = Pulse(quiet_run, voice, Orders())
+    watch = stall.StallWatch(voice)
     time.sleep(0.1)
-    beat._look_for_stall()
-    beat._look_for_stall()
+    watch.look()
+    watch.look()
     voice.tick()
-    beat._look_for_stall()
+    watch.look()
     said = [event["what"] for event in iterate_events(quiet_run.events_path)]
     assert len(said) == 2
     assert "Nothing has moved" in said[0]

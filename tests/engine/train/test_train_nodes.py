@@ -13,8 +13,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from engine.runs.liveness import liveness
 from engine.runs.nodes import command_on, first_node
-from engine.runs.process import engine_environment, liveness
+from engine.runs.process import engine_environment
 from engine.runs.store import Run
 from tests.engine.train.carried import Carried, RunFactory, carry
 from tests.engine.train.test_train_several import SHARED, assert_same, wait_for

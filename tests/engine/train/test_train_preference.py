@@ -154,11 +154,12 @@ def test_cut_micro_batches_give_the_same_steps(make: RunFactory, monkeypatch: py
         assert one["tokens"] == other["tokens"]
 
 
-def test_cut_micro_batches_of_judged_answers_say_what_differs(
-    make: RunFactory, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("case", ["kto-lora", "orpo-lora"])
+def test_where_cut_micro_batches_are_not_the_same_what_differs_is_said(
+    make: RunFactory, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     memory_runs_out(monkeypatch, above_rows=2)
-    run = carry(make("cut-kto", "kto-lora", training__max_steps=2))
+    run = carry(make(f"cut-{case}", case, training__max_steps=2))
     assert run.code == 0, run.of("error")
     assert "fewer rows" in run.of("oom")[-1]["detail"]
 
@@ -215,7 +216,7 @@ def test_answers_marked_bad_are_learned_from_as_bad(make: RunFactory, tiny_model
         ("dpo-lora", {"training__packing": True}, "cannot be packed"),
         ("kto-lora", {"training__micro_batch_size": 1}, "too few"),
         ("dpo-lora", {"training__neftune_alpha": 5.0}, "would disturb"),
-        ("orpo-lora", {"evaluation__general": "text.txt"}, "no general text"),
+        ("orpo-lora", {"evaluation__general": __file__}, "no general text"),
     ],
 )
 def test_what_cannot_be_is_said(

@@ -18,7 +18,9 @@ import pytest
 from safetensors.torch import load_file
 
 from engine.runs.control import request
-from engine.runs.process import launch, liveness, signal_engine
+from engine.runs.liveness import liveness
+from engine.runs.process import launch
+from engine.runs.signals import signal_engine
 from engine.runs.store import Run
 from tests.conftest import PROJECT
 from tests.engine.train.carried import Carried, RunFactory, carry

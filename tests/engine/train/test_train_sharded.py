@@ -58,7 +58,7 @@ def test_a_death_ends_a_divided_run_and_both_go_on(make_run: RunFactory) -> None
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"method__name": "lora"}, "Only full fine-tuning is sharded"),
+        ({"method__name": "lora"}, "fsdp2 divides full fine-tuning only"),
         ({"training__optimizer": "adamw_8bit"}, "8-bit optimizer"),
         ({"training__precision": "fp16"}, "fp16 needs its loss scaled"),
     ],

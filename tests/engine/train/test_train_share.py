@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,47 +17,85 @@ import torch
 from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from engine.errors import UserError
 from engine.runs.nodes import Nodes
 from engine.runs.store import Run
 from engine.train import launch, rank, surroundings
 from engine.train.agreed_orders import AgreedOrders
+from engine.train.blank import is_blank, with_blank, without_blank
+from engine.train.classes import ClassCollator
+from engine.train.evaluation_share import evaluate_share
 from engine.train.failures import what_happened
 from engine.train.gradients import _buckets, checksum, fill_missing, present
 from engine.train.order import StepOrder
 from engine.train.orders import Order, Orders
+from engine.train.preference_data import BlockOrder, JudgedCollator, PairCollator
 from engine.train.pulse import LAUNCHER, Pulse
-from engine.train.share_order import ShareOrder, is_blank, with_blank
+from engine.train.share_order import ShareOrder
 from engine.train.share_setup import refuse_differences
+from engine.train.sharing import Sharing
 
 
 @given(
     st.lists(st.integers(1, 40), min_size=1, max_size=120), st.integers(1, 5), st.integers(1, 3), st.integers(1, 4),
-    st.integers(0, 3),
+    st.integers(0, 3), st.booleans(),
 )  # fmt: skip
-def test_the_shares_of_a_step_are_the_rows_of_the_step(
-    lengths: list[int], micro: int, each: int, size: int, epoch: int
+def test_the_shares_of_a_step_are_the_micro_batches_of_the_step(
+    lengths: list[int], micro: int, each: int, size: int, epoch: int, in_blocks: bool
 ) -> None:
     rows_per_step = micro * each * size
-    whole = StepOrder(lengths, rows_per_step, 42)
-    shares = [ShareOrder(lengths, rows_per_step, 42, micro, rank, size) for rank in range(size)]
+
+    def order_of_one() -> Any:
+        return BlockOrder(len(lengths), micro, 42) if in_blocks else StepOrder(lengths, rows_per_step, 42)
+
+    whole = order_of_one()
+    shares = [ShareOrder(order_of_one(), rows_per_step, micro, rank, size) for rank in range(size)]
     for order in (whole, *shares):
         order.set_epoch(epoch)
     rows, own = list(whole), [list(share) for share in shares]
     assert [len(one) for one in own] == [len(share) for share in shares]
     assert len({-(-len(one) // micro) for one in own}) == 1  # every process has as many micro-batches
     for step in range(-(-len(rows) // rows_per_step)):
-        start = step * micro * each
-        dealt = [row for one in own for row in one[start : start + micro * each] if row < len(lengths)]
-        assert sorted(dealt) == sorted(rows[step * rows_per_step : (step + 1) * rows_per_step])
+        dealt = [batch for one in own for batch in cut(one[step * micro * each :][: micro * each], micro)]
+        of_one = cut(rows[step * rows_per_step : (step + 1) * rows_per_step], micro)
+        assert sorted(batch for batch in dealt if batch != [len(lengths)]) == sorted(of_one)
 
 
-def test_the_blank_row_teaches_nothing() -> None:
-    dataset = with_blank(Dataset.from_dict({"input_ids": [[5, 6, 7]], "labels": [[-100, 6, 7]]}))
-    assert dataset[1] == {"input_ids": [5, 5], "labels": [-100, -100]}
-    assert is_blank({"labels": torch.tensor([[-100, -100]])})
-    assert not is_blank({"labels": torch.tensor([[-100, 6]])})
+def cut(rows: list[int], size: int) -> list[list[int]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+TEXT = {"input_ids": [[5, 6, 7]], "labels": [[-100, 6, 7]]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "collator"),
+    [
+        (TEXT, DataCollatorForLanguageModeling(0)),
+        ({**TEXT, "rejected_input_ids": [[5, 8]], "rejected_labels": [[-100, 8]]}, PairCollator(0)),
+        ({**TEXT, "KL_input_ids": [[5, 8]], "KL_labels": [[-100, 8]], "label": [True]}, JudgedCollator(0)),
+        ({"input_ids": [[5, 6, 7]], "labels": [2]}, ClassCollator(0)),
+    ],
+)
+def test_the_blank_row_of_every_objective_is_known_and_taken_away(columns: dict[str, Any], collator: Any) -> None:
+    rows = Dataset.from_dict(columns)
+    dataset = with_blank(rows)
+    assert dataset[1]["input_ids"] == [5, 5]
+    assert [is_blank(collator([dataset[index]])) for index in (0, 1)] == [False, True]
+    assert not is_blank(collator([dataset[0], dataset[1]]))
+    assert without_blank(dataset).to_dict() == rows.to_dict()
+
+
+def test_a_share_without_rows_readies_the_scaler_of_fp16() -> None:
+    """torch refuses to step with a scaler that was never used, and the blank row may be the first of an engine."""
+    scaler = torch.amp.GradScaler("cpu")
+    trainer = SimpleNamespace(args=SimpleNamespace(device="cpu"), accelerator=SimpleNamespace(scaler=scaler))
+    assert float(Sharing._nothing(trainer)) == 0.0  # type: ignore[arg-type]
+    weight = torch.nn.Parameter(torch.ones(2))
+    weight.grad = torch.ones(2)
+    scaler.unscale_(torch.optim.SGD([weight], 0.1))
 
 
 def test_gradients_travel_in_buckets_of_one_format(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,15 +179,13 @@ def test_an_order_to_one_process_is_obeyed_by_all_at_the_same_look() -> None:
 
 
 def test_an_evaluation_in_shares_counts_every_batch_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine.train import evaluation_share
-    from engine.train.evaluation import Evaluation
+    """Batches do not divide among the processes; one of them computes the last again. The tallies add up to a mean."""
+    from engine.train import evaluation
 
-    def measure(model: Any, batches: list[Any], device: Any) -> Evaluation:
-        number = batches[0]["number"]
-        return Evaluation(float(number), 0.0, 1, number, 0.0)
-
-    monkeypatch.setattr(evaluation_share, "evaluate", measure)
-    batches = [{"number": number} for number in (1, 2, 3)]
+    monkeypatch.setattr(
+        evaluation, "_sum_of_losses", lambda _, batch: (float(batch["number"]) ** 2, int(batch["number"]))
+    )
+    batches = [{"number": torch.tensor(number), "input_ids": torch.ones(1, 1)} for number in (1, 2, 3)]
     asked: list[int] = []
 
     def work(member: Member) -> Any:
@@ -156,7 +193,9 @@ def test_an_evaluation_in_shares_counts_every_batch_once(monkeypatch: pytest.Mon
             asked.append(member.rank)
             return True
 
-        found = evaluation_share.evaluate_share(None, batches, torch.device("cpu"), between, member)
+        model = SimpleNamespace(training=True, eval=lambda: None, train=lambda _: None)
+        fresh = partial(evaluation.TokenTally, model, torch.device("cpu"))
+        found = evaluate_share(model, fresh, batches, between, member)
         return (found.loss, found.rows, found.tokens) if found else None
 
     assert Threads(2).run(work) == [(14 / 6, 3, 6)] * 2

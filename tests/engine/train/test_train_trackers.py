@@ -108,7 +108,7 @@ def test_a_missing_package_is_said_with_the_command() -> None:
 def test_a_run_with_a_missing_tracker_ends_before_it_loads_anything(
     make_run: RunFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.machine.trackers._installed", lambda name: False)
+    monkeypatch.setattr("engine.machine.trackers.is_installed", lambda name: False)
     done = carry(make_run("no-tracker", tracking__to=["wandb"]))
     assert done.code == 2
     assert "wandb" in done.of("error")[0]["what"]

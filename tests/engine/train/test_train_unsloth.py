@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from engine.runs.control import request
-from engine.runs.process import launch, liveness
+from engine.runs.liveness import liveness
+from engine.runs.process import launch
 from engine.runs.unsloth_place import VARIABLE
 from tests.engine.train.carried import Carried
 
