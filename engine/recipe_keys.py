@@ -96,7 +96,7 @@ METHODS = ("full", "lora", "qlora")
 BACKENDS = ("trl", "unsloth")
 OBJECTIVES = ("sft", "dpo", "kto", "orpo", "classify")
 REFERENCES = ("beside", "precomputed")
-SHARDINGS = ("none", "fsdp2")
+SHARDINGS = ("none", "fsdp2", "zero2", "zero3")
 TRACKERS = ("tensorboard", "trackio", "wandb", "mlflow")
 FORMATS = (
     "auto", "instruction", "prompt_completion", "classification", "input_output", "messages", "sharegpt",
@@ -189,8 +189,10 @@ _TABLE: Sequence[Key] = (
         "More is faster. The effective batch stays as it is: each GPU learns an equal share of its micro-batches.",
         minimum=1, maximum=64, expert=True),
     Key("training.sharding", "choice", "none", "Sharding",
-        "none: every GPU holds the whole model. fsdp2: weights, gradients and optimizer are divided among the GPUs.",
-        "fsdp2 is for a full model that does not fit on one GPU; it is slower.", choices=SHARDINGS, expert=True),
+        "none: every GPU holds the whole model. fsdp2, and zero3 of DeepSpeed: weights, gradients and optimizer are "
+        "divided among the GPUs. zero2 of DeepSpeed: gradients and optimizer only.",
+        "Divided is for what does not fit on one GPU; it is slower, and for the objective sft only. fsdp2 is for full "
+        "fine-tuning.", choices=SHARDINGS, expert=True),
     Key("training.sequence_length", "int", 2048, "Sequence length", "The most tokens of a row that are kept.",
         "More cuts fewer rows and takes more memory.", minimum=8, maximum=1_048_576, unit="tokens"),
     Key("training.packing", "bool", False, "Packing", "Put several short rows into one sequence.",

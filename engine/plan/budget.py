@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from engine.machine.gpus import Gpu
 from engine.models.spec import ModelSpec
+from engine.plan import unsloth
 from engine.plan.adapters import adapter_parameters
 from engine.plan.memory import Device, TrainingShape
 from engine.plan.preference import passes, work_factor
@@ -21,9 +22,9 @@ from engine.plan.weights import (
 )
 
 GB = 10**9
-PYTHON_BYTES = int(
-    0.6 * GB
-)  # torch, transformers, trl, peft, bitsandbytes and datasets imported: 0.48 GB measured, CPU build
+PYTHON_BYTES = int(0.67 * GB)
+"""torch, transformers, trl, peft, bitsandbytes and datasets imported, CPU build: 0.54-0.60 GB measured before the model
+is loaded, and 0.06-0.1 GB more that the first step loads, however small it is."""
 CUDA_HOST_BYTES = int(1.5 * GB)  # the CUDA driver's share of host memory, 1-2 GB as commonly seen
 LOADING_THREADS = 4  # transformers loads unquantized weights with four threads, each holding one tensor
 
@@ -79,7 +80,8 @@ def host_memory_bytes(spec: ModelSpec, shape: TrainingShape, device: Device, all
     if device == "cpu":
         return int(PYTHON_BYTES + max(allocated_bytes, weight_bytes(spec, shape) + 4 * largest))
     threads = 1 if shape.method == "qlora" else LOADING_THREADS
-    return int(PYTHON_BYTES + CUDA_HOST_BYTES + max(threads * 2 * largest, paged_bytes(spec, shape)))
+    moved = paged_bytes(spec, shape) + unsloth.host_bytes(spec, shape)
+    return int(PYTHON_BYTES + CUDA_HOST_BYTES + max(threads * 2 * largest, moved))
 
 
 def checkpoint_bytes(spec: ModelSpec, shape: TrainingShape) -> int:

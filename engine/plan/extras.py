@@ -38,8 +38,7 @@ def with_extras(memory: Memory, spec: ModelSpec, shape: TrainingShape, device: D
     }  # fmt: skip
     # a peak at which no gradient exists yet cannot lose any
     changes["gradients"] = max(changes["gradients"], -float(memory.parts.get("gradients", 0)))
-    found = grown(memory, changes)
-    return with_slack(found, device) if shape.objective == "sft" else found  # else it is there already
+    return with_slack(grown(memory, changes), device)
 
 
 def embedding_gradient_bytes(spec: ModelSpec, shape: TrainingShape) -> float:

@@ -8,11 +8,11 @@ coincide: in the forward pass, in the backward pass, and at the optimizer's step
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from engine.models.spec import ModelSpec
-from engine.plan import extras, formulas, preference, table
+from engine.plan import extras, formulas, preference, table, unsloth
 from engine.plan.adapters import target_group
 from engine.plan.weights import adapter_bytes, gradient_bytes, optimizer_bytes, step_temporary_bytes, weight_bytes
 
@@ -45,6 +45,7 @@ class TrainingShape:
     layers: str = ""
     dora: bool = False
     train_embeddings: bool = False
+    backend: str = "trl"
 
     @property
     def tokens(self) -> int:
@@ -78,38 +79,64 @@ def estimate_memory(
 ) -> Memory:
     """The peak of one training step. UserError when `target_modules` names layers that the model does not have.
 
-    Of an objective that compares answers it is an upper bound, see `engine.plan.preference`, and so with experts'
-    settings, see `engine.plan.extras`.
+    Other objectives than writing answers: `engine.plan.preference`. With experts' settings it is an upper bound, see
+    `engine.plan.extras`.
     """
     if extras.has_extras(shape):
         plain = estimate_memory(spec, extras.without_extras(shape), device, context_bytes)
         return extras.with_extras(plain, spec, shape, device)
-    if shape.objective != "sft":
-        return preference.with_reference(
-            estimate_memory(spec, preference.as_plain_step(shape), device, context_bytes), spec, shape, device
-        )
-    gradients = gradient_bytes(spec, shape)
-    static: dict[str, float] = {
-        "weights": weight_bytes(spec, shape),
-        "adapters": adapter_bytes(spec, shape),
-        "optimizer": optimizer_bytes(spec, shape, device),
-        "workspace": CUBLAS_BYTES if device == "cuda" else 0,
-    }
-    compiled = _compiled_moments(spec, shape, device, gradients)
-    moments, exact = compiled if compiled is not None else (list(formulas.moments(spec, shape, device)), False)
-    if shape.chunked_loss and shape.direct_loss and formulas.takes_direct_loss(spec.vocab_size, device):
-        moments, exact = _with_direct_loss(moments, formulas.direct_loss_bytes(spec, shape)), False
-    moments.append(("step", {"gradients": gradients, "workspace": step_temporary_bytes(spec, shape)}))
+    if shape.backend == "unsloth":
+        plain = estimate_memory(spec, replace(shape, backend="trl"), device, context_bytes)
+        return unsloth.corrected(plain, spec, shape)
+    moments, exact = _step_moments(spec, shape, device)
     moment, extra = max(moments, key=lambda pair: sum(pair[1].values()))
+    static = _static(spec, shape, device)
     names = dict.fromkeys((*static, *extra))
     parts = {name: int(static.get(name, 0) + extra.get(name, 0)) for name in names}
     parts = {name: size for name, size in parts.items() if size > 0}
     allocated = sum(parts.values())
     if device == "cpu":
-        return Memory("estimate", allocated, allocated, allocated, parts, moment, exact)
+        memory = Memory("estimate", allocated, allocated, allocated, parts, moment, exact)
+        return preference.with_odds_slack(memory, device) if shape.objective == "orpo" else memory
     reserved = int(allocated * RESERVED_SHARE)
     parts |= {"allocator": reserved - allocated, "context": context_bytes}
     return Memory("estimate", allocated, reserved, reserved + context_bytes, parts, moment, exact)
+
+
+def _static(spec: ModelSpec, shape: TrainingShape, device: Device) -> dict[str, float]:
+    """What stays between steps."""
+    spec = preference.without_head(spec) if shape.objective == "classify" else spec
+    return {
+        "weights": weight_bytes(spec, shape), "reference": preference.reference_bytes(spec, shape),
+        "adapters": adapter_bytes(spec, shape), "optimizer": optimizer_bytes(spec, shape, device),
+        "workspace": CUBLAS_BYTES if device == "cuda" else 0,
+    }  # fmt: skip
+
+
+def _step_moments(
+    spec: ModelSpec, shape: TrainingShape, device: Device
+) -> tuple[list[tuple[str, dict[str, float]]], bool]:
+    """The moments of a step that can be its peak, beside what stays, and whether they are exact."""
+    spec = preference.without_head(spec) if shape.objective == "classify" else spec
+    gradients = gradient_bytes(spec, shape)
+    if shape.objective == "sft":
+        moments, exact = _moments(spec, shape, device, gradients)
+    else:
+        moments, exact = _moments(spec, preference.as_plain_step(shape), device, gradients)
+        moments = preference.moments_of(moments, spec, shape, device, gradients)
+        exact = exact and shape.objective in ("dpo", "kto")
+    return [*moments, ("step", {"gradients": gradients, "workspace": step_temporary_bytes(spec, shape)})], exact
+
+
+def _moments(
+    spec: ModelSpec, shape: TrainingShape, device: Device, gradients: float
+) -> tuple[list[tuple[str, dict[str, float]]], bool]:
+    """The moments of a supervised step, and whether they are exact."""
+    compiled = _compiled_moments(spec, shape, device, gradients)
+    moments, exact = compiled if compiled is not None else (list(formulas.moments(spec, shape, device)), False)
+    if shape.chunked_loss and shape.direct_loss and formulas.takes_direct_loss(spec.vocab_size, device):
+        return _with_direct_loss(moments, formulas.direct_loss_bytes(spec, shape)), False
+    return moments, exact
 
 
 def _with_direct_loss(
@@ -123,7 +150,7 @@ def _with_direct_loss(
 def needs_mask(spec: ModelSpec, shape: TrainingShape) -> bool:
     """True when attention gets a mask: rows of different lengths in a batch, or a sliding window shorter than the
     rows."""
-    return shape.micro_batch_size > 1 or 0 < spec.sliding_window < shape.sequence_length
+    return preference.rows_at_once(shape) > 1 or 0 < spec.sliding_window < shape.sequence_length
 
 
 def _compiled_moments(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from engine.machine.abilities import why_not
 from engine.models.spec import ModelSpec
 from engine.plan import settings
+from engine.plan.backend import backend_sentence, with_backend
 from engine.plan.budget import Work, disk_bytes, host_memory_bytes
 from engine.plan.explain import fit_reason, shortage_warnings
 from engine.plan.method_answers import fixed_answers, found_answers
@@ -26,7 +27,9 @@ def plan_method(here: Situation, method: str, wanted: str | None) -> MethodPlan:
     epochs = here.pick("training.epochs", settings.epochs(here.data, str(here.objective.value)))
     length = starting_shape(here, method)[0].sequence_length
     work = here.work(float(str(epochs.value)), int(str(held_out.value)), length)
-    best, answers = _best(here, method, work)
+    best, answers = with_backend(
+        here, _best(here, method, work), length, lambda backend: _best(here, method, work, backend)
+    )
     steps = total_steps(here, best, work.rows, work.epochs)
     answers |= fixed_answers(here, method, best, steps, wanted)
     answers |= {"evaluation.held_out_rows": held_out, "training.epochs": epochs}
@@ -34,9 +37,11 @@ def plan_method(here: Situation, method: str, wanted: str | None) -> MethodPlan:
     return _judged(here, method, best, answers, work)
 
 
-def _best(here: Situation, method: str, work: Work) -> tuple[Candidate, dict[str, Answer]]:
-    """The best candidate of the search, after rank and length gave way where they may; with the answers so far."""
+def _best(here: Situation, method: str, work: Work, backend: str = "") -> tuple[Candidate, dict[str, Answer]]:
+    """The best candidate of the search, after rank and length gave way where they may; with the answers so far.
+    `backend` is another than the person's or the usual one."""
     base, answers = starting_shape(here, method)
+    base = replace(base, backend=backend or base.backend)
     effective, why_effective = _effective_batch(here, method, base.sequence_length)
     best = search(here, method, base, effective, work)
     if not here.is_set("method.rank"):
@@ -50,12 +55,13 @@ def _judged(here: Situation, method: str, best: Candidate, answers: dict[str, An
     """The plan of these answers: whether it fits, and what it takes of GPU, RAM, disk and time."""
     unavailable = why_unavailable(here.spec, here, method)
     fitting_length = 0 if best.fit.verdict == "fits" else longest_that_fits(here, best, work)
+    reason = fit_reason(here, best, fitting_length) + backend_sentence(answers.get("method.backend"))
     host = host_memory_bytes(here.spec, best.shape, here.device, best.memory.total_bytes)
     keep = int(str(answers["checkpoints.keep"].value))
     disk = disk_bytes(here.spec, best.shape, here.files.download_bytes, keep)
     return MethodPlan(
         name=method, fits=best.fit.verdict == "fits" and not unavailable, shortfall_bytes=best.fit.shortfall_bytes,
-        reason=unavailable or fit_reason(here, best, fitting_length), answers=answers, memory=best.memory,
+        reason=unavailable or reason, answers=answers, memory=best.memory,
         host_memory_bytes=host, disk_bytes=disk, seconds=best.seconds, available=not unavailable,
         verdict=best.fit.verdict, free_bytes=best.fit.free_bytes, warnings=shortage_warnings(here, host, disk),
         shape=best.shape, process_bytes=here.process_bytes,

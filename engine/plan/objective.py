@@ -18,7 +18,6 @@ BETA = 0.1  # the papers of DPO, KTO and ORPO and TRL's defaults
 EXPERT = {
     "method.layers": "All layers.", "method.dora": "Plain LoRA takes about half the time and learns nearly as much.",
     "method.rslora": "The usual scaling suits ranks up to 128.",
-    "method.backend": "Plain TRL: what Unsloth gains here has not been measured.",
     "method.train_embeddings": "Only needed for new words or a new language.",
     "training.activation_offloading": "Activations stay on the device, which is faster.",
     "training.neftune_alpha": "No noise; what it gains depends on the data.",

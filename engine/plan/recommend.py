@@ -14,6 +14,7 @@ from engine.machine.tiers import check_tier, load_tiers
 from engine.models.find import ModelFiles
 from engine.plan import settings
 from engine.plan.adapters import adapter_parameters
+from engine.plan.backend import leans_on_unsloth
 from engine.plan.data_facts import DataFacts
 from engine.plan.explain import recommendation_reason, slow_note
 from engine.plan.goals import DEFAULT_GOAL, GOALS
@@ -59,6 +60,8 @@ def choose(here: Situation, plans: tuple[MethodPlan, ...]) -> str:
     """The name of the method to recommend."""
     able = {plan.name: plan for plan in plans if plan.available}
     fitting = {name for name, plan in able.items() if plan.fits}
+    # one that fits with plain TRL goes before one that only fits by what Unsloth's source promises
+    fitting = {name for name in fitting if not leans_on_unsloth(able[name])} or fitting
     if "full" in fitting and full_is_justified(here):
         return "full"
     for name in ("lora", "qlora", "full"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from engine.plan.budget import Work, seconds_estimate
+from engine.plan.devices import least_micro_batch
 from engine.plan.fit import Fit
 from engine.plan.memory import Memory, TrainingShape
 from engine.plan.padding import padded_tokens
@@ -75,7 +76,7 @@ def _shapes(here: Situation, base: TrainingShape, effective: int) -> list[Traini
     elif here.is_set("training.gradient_accumulation_steps"):
         sizes = [max(1, effective // base.accumulation)]
     else:
-        least = 2 if base.objective == "kto" else 1  # KTO compares answers within a micro-batch
+        least = least_micro_batch(base.objective)
         sizes = [size for size in range(1, effective + 1) if effective % size == 0 and size >= least] or [least]
     modes = [base.gradient_checkpointing] if here.is_set("training.gradient_checkpointing") else [False, True]
     found = []

@@ -12,18 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.emit import Emit
 from engine.errors import UserError
 from engine.models.find import find_model
 from engine.models.spec import ModelSpec, spec_from_config
 from engine.models.tokenizer_files import read_json
+from engine.plan import unsloth
 from engine.plan.extras import has_extras, with_extras, without_extras
 from engine.plan.memory import CONTEXT_BYTES, Memory, TrainingShape, memory_dict, needs_mask
-from engine.plan.preference import as_plain_step, with_reference
+from engine.plan.preference import with_odds_slack
 
 if TYPE_CHECKING:
     from engine.plan.simulator.request import Simulated, Simulation
 
-Emit = Callable[[dict[str, Any]], None]
 
 SETTINGS: dict[str, str] = {
     "method.name": "method",
@@ -38,7 +39,7 @@ SETTINGS: dict[str, str] = {
 }
 LATER_SETTINGS: dict[str, str] = {
     "method.objective": "objective", "method.reference": "reference", "method.layers": "layers", "method.dora": "dora",
-    "method.train_embeddings": "train_embeddings",
+    "method.train_embeddings": "train_embeddings", "method.backend": "backend",
 }  # fmt: skip
 """Those that a plan of an older version does not name; they have usual values."""
 """Recipe key -> field of TrainingShape."""
@@ -53,17 +54,17 @@ def simulate_job(request: dict[str, Any], emit: Emit, requests: Iterator[dict[st
     config, where = _config(request)
     spec = spec_from_config(config, where)
     shape = shape_of(request.get("settings") or {})
-    plain = without_extras(shape) if has_extras(shape) else shape
-    plain = as_plain_step(plain) if shape.objective != "sft" else plain
-    simulation = _request(config, spec, plain, request)
+    simulation = _request(config, spec, without_extras(shape) if has_extras(shape) else shape, request)
     emit({"progress": {"phase": "loading torch", "detail": "torch, transformers, peft and trl"}})
     found = run(simulation, lambda phase: emit({"progress": {"phase": "simulating", "detail": phase}}))
     context = 0 if simulation.device == "cpu" else int(request.get("context_bytes", CONTEXT_BYTES))
     memory = simulated_memory(found, context)
-    if shape.objective != "sft":  # simulated as the supervised step that is at least as large
-        memory = with_reference(memory, spec, shape, simulation.device)
+    if shape.objective == "orpo":
+        memory = with_odds_slack(memory, simulation.device)
     if has_extras(shape):
         memory = with_extras(memory, spec, shape, simulation.device)
+    if shape.backend == "unsloth":  # its own kernels cannot be followed here
+        memory = unsloth.corrected(memory, spec, shape)
     return {
         "memory": memory_dict(memory),
         "model": {"parameters": found.parameters, "trainable_parameters": found.trainable_parameters},

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from engine.machine.detect import Gpu, Machine
+from engine.machine.detect import Machine
+from engine.machine.gpus import Gpu
 from engine.models.find import ModelFiles
 from engine.models.spec import ModelSpec
 from engine.plan.budget import PYTHON_BYTES, Work

@@ -47,6 +47,7 @@ def _shape(here: Situation, method: str, value: dict[str, Value]) -> TrainingSha
         layers=str(here.chosen("method.layers", "")),
         dora=bool(here.chosen("method.dora", False)),
         train_embeddings=bool(here.chosen("method.train_embeddings", False)),
+        backend=str(here.chosen("method.backend", "trl")),
     )
 
 

@@ -17,6 +17,7 @@ EIGHT_BIT_STATE_BYTES = 2.03125  # two 8-bit moments and two fp32 scales per 256
 PAGED_SCALE_BYTES = 0.03125  # the scales of a paged optimizer stay on the device; its moments may leave it
 SMALLEST_EIGHT_BIT = 4096  # bitsandbytes keeps the state of smaller tensors in fp32
 SMALLEST_PAGED = 100_000  # and pages only larger ones
+WIDE_STATE_BYTES = 8.0  # two moments in fp32: transformers keeps those of embeddings out of 8 bits (Trainer, 5.23)
 TORCH_OPTIMIZERS = ("adamw_torch_fused", "adamw_torch")
 
 
@@ -111,14 +112,28 @@ def optimizer_bytes(spec: ModelSpec, shape: TrainingShape, device: Device) -> fl
             total += PAGED_SCALE_BYTES * elements * count
         else:
             total += EIGHT_BIT_STATE_BYTES * elements * count
-    return total
+    wide = wide_elements(spec, shape)
+    if wide < SMALLEST_EIGHT_BIT:
+        return total
+    if paged and wide >= SMALLEST_PAGED:
+        return total - PAGED_SCALE_BYTES * wide
+    return total + (WIDE_STATE_BYTES - EIGHT_BIT_STATE_BYTES) * wide
+
+
+def wide_elements(spec: ModelSpec, shape: TrainingShape) -> int:
+    """Trained weights of token embeddings, with the output head where the two are one."""
+    if shape.method == "full":
+        return spec.parts.get("embeddings", 0)
+    return spec.vocab_size * spec.hidden_size if shape.train_embeddings else 0
 
 
 def paged_bytes(spec: ModelSpec, shape: TrainingShape) -> float:
     """Optimizer state that may be pushed out to host RAM."""
     if not shape.optimizer.startswith("paged"):
         return 0.0
-    return sum(2.0 * size * count for size, count in trainable_tensors(spec, shape) if size >= SMALLEST_PAGED)
+    tensors, wide = trainable_tensors(spec, shape), wide_elements(spec, shape)
+    moments = sum(2.0 * size * count for size, count in tensors if size >= SMALLEST_PAGED)
+    return moments + ((WIDE_STATE_BYTES - 2.0) * wide if wide >= SMALLEST_PAGED else 0.0)
 
 
 def step_temporary_bytes(spec: ModelSpec, shape: TrainingShape) -> float:

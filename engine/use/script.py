@@ -6,20 +6,21 @@ import dataclasses
 import importlib.metadata
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.data.prepare import load_examples
-from engine.data.render import Rendered, Renderer
-from engine.errors import UserError
+from engine.data.render import Renderer
+from engine.data.rendered import Rendered
+from engine.emit import Emit
 from engine.recipe import Recipe
 from engine.runs.store import Run
 from engine.train.schedule import make_schedule
-from engine.use.script_text import SCRIPT
+from engine.use.script_pieces import script_of
+from engine.use.script_rows import holds_ids, script_rows, values_of_rows
 from engine.use.staging import MARK, staged
 
-Emit = Callable[[dict[str, Any]], None]
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "bitsandbytes")
 _SCHEDULERS = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 
@@ -32,12 +33,10 @@ def export_script(run: Run, base: Path, base_source: str, out: Path, emit: Emit)
     "rows_as_ids", "steps", "notes"}. Raises UserError.
     """
     recipe = run.recipe()
-    _refuse_objective(run, recipe)
     emit({"progress": {"phase": "reading data", "detail": recipe.data.source}})
     prepared = load_examples(recipe, base)
     try:
-        lines = {name: [_row(row, prepared.renderer) for row in rows]
-                 for name, rows in (("rows", prepared.train), ("held_out", prepared.held_out))}  # fmt: skip
+        lines = script_rows(prepared, recipe)
         pad = _pad_token(prepared.renderer)
     finally:
         prepared.renderer.close()
@@ -47,10 +46,11 @@ def export_script(run: Run, base: Path, base_source: str, out: Path, emit: Emit)
             text = "".join(json.dumps(row) + "\n" for row in rows)
             (stage / f"{name}.jsonl").write_text(text, encoding="utf-8")
         values = _values(run.name, recipe, base_source, pad, schedule.total_steps, schedule.warmup_steps)
-        (stage / "train.py").write_text(fill(SCRIPT, values), encoding="utf-8")
+        values |= values_of_rows(prepared, recipe)
+        (stage / "train.py").write_text(fill(script_of(recipe), values), encoding="utf-8")
         (stage / "requirements.txt").write_text(_requirements(), encoding="utf-8")
         (stage / MARK).write_text(json.dumps({"kind": "script", "run": run.name}) + "\n", encoding="utf-8")
-    as_ids = sum("text" not in row for rows in lines.values() for row in rows)
+    as_ids = sum(holds_ids(row) for rows in lines.values() for row in rows)
     notes = ["rows.jsonl and held_out.jsonl hold your data. Look at them before you give the folder away."]
     return {
         "to": "script", "out": str(out), "script": str(out / "train.py"),
@@ -59,30 +59,9 @@ def export_script(run: Run, base: Path, base_source: str, out: Path, emit: Emit)
     }  # fmt: skip
 
 
-def _refuse_objective(run: Run, recipe: Recipe) -> None:
-    """The script writes answers; comparing them takes a trainer and batches of another kind. Raises UserError."""
-    if recipe.method.objective != "sft":
-        what = f"A script is made for supervised fine-tuning only, and {run.name} was trained with "
-        fix = "Give the recipe and the data away instead, or merge the model: tunewright export --to merged."
-        raise UserError(f"{what}{recipe.method.objective.upper()}.", str(run.path), fix)
-
-
 def script_commands(out: Path) -> list[list[str]]:
     """What to type to repeat the run somewhere else."""
     return [["pip", "install", "-r", str(out / "requirements.txt")], ["python", str(out / "train.py")]]
-
-
-def _row(row: Rendered, renderer: Renderer) -> dict[str, Any]:
-    """The readable form of a row when it means the same tokens and labels, else its ids."""
-    learned = [[start, end] for start, end, kind in row.spans if kind == "trained"]
-    encoding = renderer.tokenizer.encode_batch([row.text])[0]
-    labels = [
-        token if any(start <= a and b <= end for start, end in learned) else -100
-        for token, (a, b) in zip(encoding.ids, encoding.offsets, strict=True)
-    ]
-    if list(encoding.ids) == row.input_ids and labels == row.labels:
-        return {"text": row.text, "learned": learned}
-    return {"input_ids": row.input_ids, "labels": row.labels}
 
 
 def _sequences(rows: Sequence[Rendered], recipe: Recipe) -> int:
@@ -114,6 +93,7 @@ def _values(name: str, recipe: Recipe, source: str, pad: str, steps: int, warmup
         "OPTIMIZER": training.optimizer, "DECAY": training.weight_decay, "CLIP": training.max_grad_norm,
         "LAYERS": method.layers, "DORA": method.dora, "RSLORA": method.rslora, "EMBEDDINGS": method.train_embeddings,
         "NOISE": training.neftune_alpha or None, "OFFLOADING": training.activation_offloading,
+        "BETA": method.beta,
         "CHECKPOINTING": Literal(_checkpointing(training.gradient_checkpointing)),
     }  # fmt: skip
 

@@ -1,22 +1,15 @@
-"""The text of the standalone training script. `@NAME@` is filled with a Python literal."""
+"""The text of the standalone training scripts: what all have, and the supervised one. `@NAME@` is filled in."""
 
-SCRIPT = '''"""Repeats the fine-tuning run @TITLE@ with transformers, peft and trl alone.
+TOP = '''"""Repeats the fine-tuning run @TITLE@ with transformers, peft and trl alone.
 
     pip install -r requirements.txt
     python train.py
 
-Beside this file: rows.jsonl (what is learned) and held_out.jsonl (what the loss is measured on). A row holds the
-text as the model sees it and `learned`, the places of the characters that it learns to write; or token ids.
+Beside this file: rows.jsonl (what is learned) and held_out.jsonl (what the loss is measured on).
+@ROWS@
 """
 
-import json
-from pathlib import Path
-
-import torch
-from datasets import Dataset
-from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, set_seed
-from trl import SFTConfig, SFTTrainer, pack_dataset
+@IMPORTS@
 
 HERE = Path(__file__).resolve().parent
 MODEL = @MODEL@
@@ -24,18 +17,20 @@ REVISION = @REVISION@
 METHOD = @METHOD@  # full, lora or qlora
 PRECISION = @PRECISION@
 SEQUENCE_LENGTH = @SEQUENCE_LENGTH@
-PACKING = @PACKING@
 SEED = @SEED@
 LAYERS = @LAYERS@  # such as 0-7,12; empty is all
 EMBEDDINGS = @EMBEDDINGS@
 
+@MORE@
 ON_CPU = not torch.cuda.is_available()
 COMPUTE = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[PRECISION]
 if PRECISION == "fp16" and (ON_CPU or METHOD == "full"):
     COMPUTE = torch.float32
 
 
-def read_rows(path, tokenizer):
+'''
+
+READ = '''def read_rows(path, tokenizer):
     """Token ids and labels; a label is -100 where nothing is learned."""
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -49,8 +44,10 @@ def read_rows(path, tokenizer):
     return rows
 
 
-def load_model():
-    """The base model, with a fresh adapter unless the method is full."""
+'''
+
+MODEL = '''def load_base():
+    """The base model."""
     quantization = None
     if METHOD == "qlora":
         if ON_CPU:  # bitsandbytes 0.50 repacks 4-bit weights at an evaluation; gradients are wrong from then on
@@ -60,15 +57,21 @@ def load_model():
         quantization = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=COMPUTE
         )
-    model = AutoModelForCausalLM.from_pretrained(
+    model = @AUTO@.from_pretrained(
         MODEL,
         revision=REVISION,
         dtype=COMPUTE,
         quantization_config=quantization,
         device_map=None if ON_CPU else {"": 0},
-        attn_implementation="sdpa",
+        attn_implementation="sdpa",@HEAD@
     )
     model.config.use_cache = False
+    return model
+
+
+def load_model():
+    """The base model, with a fresh adapter unless the method is full."""
+    model = load_base()
     if METHOD == "full":
         return model
     set_seed(SEED)
@@ -86,7 +89,7 @@ def load_model():
         use_dora=@DORA@,
         use_rslora=@RSLORA@,
         bias="none",
-        task_type="CAUSAL_LM",
+        task_type=@TASK@,
         **trained_embeddings(model),
     )
     return get_peft_model(model, lora)
@@ -111,23 +114,9 @@ def trained_embeddings(model):
     return {"modules_to_save": names, "ensure_weight_tying": tied}
 
 
-def main():
-    tokenizer = AutoTokenizer.from_pretrained(MODEL, revision=REVISION)
-    if tokenizer.pad_token is None or tokenizer.pad_token == tokenizer.eos_token:
-        tokenizer.pad_token = @PAD@
-    rows = Dataset.from_list(read_rows(HERE / "rows.jsonl", tokenizer))
-    if PACKING:
-        rows = pack_dataset(rows, SEQUENCE_LENGTH, "bfd")
-    held_out = read_rows(HERE / "held_out.jsonl", tokenizer)
-    settings = SFTConfig(
-        output_dir=str(HERE / "output"),
-        max_length=SEQUENCE_LENGTH,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        packing=PACKING,
-        packing_strategy="bfd",
-        eval_packing=False,
-        completion_only_loss=False,
-        max_steps=@STEPS@,
+'''
+
+ARGUMENTS = """        max_steps=@STEPS@,
         per_device_train_batch_size=@MICRO_BATCH@,
         per_device_eval_batch_size=@MICRO_BATCH@,
         gradient_accumulation_steps=@ACCUMULATION@,
@@ -143,23 +132,20 @@ def main():
         use_cpu=ON_CPU,
         bf16=PRECISION == "bf16",
         fp16=PRECISION == "fp16" and not ON_CPU,
-        loss_type="nll",
-        neftune_noise_alpha=@NOISE@,
-        activation_offloading=@OFFLOADING@,
         logging_steps=1,
         logging_nan_inf_filter=False,
         report_to="none",
         save_strategy="no",
         eval_strategy="no",
-    )
-    trainer = SFTTrainer(
-        model=load_model(),
-        args=settings,
-        train_dataset=rows,
-        eval_dataset=Dataset.from_list(held_out) if held_out else None,
-        processing_class=tokenizer,
-    )
-    for parameter in trainer.model.parameters():  # in 16 bits Adam's second moment would stand still
+"""
+"""What every objective's configuration has."""
+
+TOKENIZER = """    tokenizer = AutoTokenizer.from_pretrained(MODEL, revision=REVISION)
+    if tokenizer.pad_token is None or tokenizer.pad_token == tokenizer.eos_token:
+        tokenizer.pad_token = @PAD@
+"""
+
+FINISH = """    for parameter in trainer.model.parameters():  # in 16 bits Adam's second moment would stand still
         if METHOD != "full" and parameter.requires_grad:
             parameter.data = parameter.data.float()
     trainer.train()
@@ -172,4 +158,40 @@ def main():
 
 if __name__ == "__main__":
     main()
-'''
+"""
+
+SUPERVISED_IMPORTS = """import json
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, set_seed
+from trl import SFTConfig, SFTTrainer, pack_dataset"""
+SUPERVISED_ROWS = """A row holds the text as the model sees it and `learned`, the places of the characters that it
+learns to write; or token ids."""
+SUPERVISED = """def main():
+@TOKENIZER@    rows = Dataset.from_list(read_rows(HERE / "rows.jsonl", tokenizer))
+    if PACKING:
+        rows = pack_dataset(rows, SEQUENCE_LENGTH, "bfd")
+    held_out = read_rows(HERE / "held_out.jsonl", tokenizer)
+    settings = SFTConfig(
+        output_dir=str(HERE / "output"),
+        max_length=SEQUENCE_LENGTH,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        packing=PACKING,
+        packing_strategy="bfd",
+        eval_packing=False,
+        completion_only_loss=False,
+        loss_type="nll",
+        neftune_noise_alpha=@NOISE@,
+        activation_offloading=@OFFLOADING@,
+@ARGUMENTS@    )
+    trainer = SFTTrainer(
+        model=load_model(),
+        args=settings,
+        train_dataset=rows,
+        eval_dataset=Dataset.from_list(held_out) if held_out else None,
+        processing_class=tokenizer,
+    )
+"""

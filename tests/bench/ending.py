@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.use.answer_kinds import task_of
 from engine.use.export import export_run
 from engine.use.finished import open_result
 from engine.use.generate import answer_greedily
@@ -23,7 +24,7 @@ from engine.use.gguf_check import ask_file, python_with_llama_cpp
 from engine.use.held_rows import HeldRows
 from engine.use.load import Pair, load_model
 from engine.use.prompts import Prompts
-from engine.use.scores import score_answers, task_of
+from engine.use.scores import score_answers
 
 ANSWER_TOKENS = 256
 

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from tui.jobs import AsyncJob
+from tui.async_job import AsyncJob
 from tui.screens.playground_asking import request_for
 from tui.watch.held_out import HeldOut
 

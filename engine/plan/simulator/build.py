@@ -9,19 +9,22 @@ from typing import Any
 import torch
 from torch import nn
 
+from engine.plan.preference import holds_reference
+from engine.plan.simulator.objectives import HEAD_OUTPUTS, LABELS
 from engine.plan.simulator.request import Simulation
 
-ADAPTER_MARK = "lora_"
+ADAPTER_MARKS = ("lora_", "modules_to_save")
 
 
 @dataclass
 class Built:
     """`parameters` are (name, parameter) without duplicates; `quantized` maps a parameter's id to its quantization
-    state."""
+    state; `reference` is the second model that a full fine-tune compares with, else None."""
 
     model: Any
     parameters: list[tuple[str, nn.Parameter]]
     quantized: dict[int, Any]
+    reference: Any = None
 
 
 def config_of(request: Simulation) -> Any:
@@ -51,15 +54,8 @@ def base_dtype(request: Simulation) -> torch.dtype:
 
 def build(request: Simulation) -> Built:
     """Build the model. Must be called inside a FakeTensorMode."""
-    from transformers import AutoModelForCausalLM
-    from transformers.initialization import no_init_weights
-
     shape = request.shape
-    with no_init_weights():
-        model = AutoModelForCausalLM.from_config(
-            config_of(request), dtype=base_dtype(request), attn_implementation=request.attention
-        )
-    model.tie_weights()  # no_init_weights leaves this out
+    model = _bare_model(request)
     model.train()
     quantized: dict[int, Any] = {}
     if shape.method == "qlora":
@@ -68,17 +64,43 @@ def build(request: Simulation) -> Built:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if shape.method != "full":
         model = _with_adapter(model, request)
-    if shape.chunked_loss:
-        from trl.trainer.utils import add_fused_lm_head
+    if shape.chunked_loss and shape.objective in HEAD_OUTPUTS:
+        _fuse_head(model.get_base_model() if shape.method != "full" else model, HEAD_OUTPUTS[shape.objective])
+    return Built(model, _distinct(model), quantized, _reference(request))
 
-        base = model.get_base_model() if shape.method != "full" else model
-        add_fused_lm_head(base, outputs=("log_probs", "entropy", "is_top1"))
-    return Built(model, _distinct(model), quantized)
+
+def _bare_model(request: Simulation) -> Any:
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+    from transformers.initialization import no_init_weights
+
+    config, kind = config_of(request), AutoModelForCausalLM
+    if request.shape.objective == "classify":
+        kind, config.num_labels = AutoModelForSequenceClassification, LABELS
+        config.pad_token_id = config.pad_token_id or 0
+    with no_init_weights():
+        model = kind.from_config(config, dtype=base_dtype(request), attn_implementation=request.attention)
+    model.tie_weights()  # no_init_weights leaves this out
+    return model
+
+
+def _fuse_head(base: Any, outputs: tuple[str, ...]) -> None:
+    from trl.trainer.utils import add_fused_lm_head
+
+    add_fused_lm_head(base, outputs=outputs)
+
+
+def _reference(request: Simulation) -> Any:
+    """The untrained model that is held beside the trained one."""
+    if not holds_reference(request.shape):
+        return None
+    model = _bare_model(request).eval().requires_grad_(False)
+    _fuse_head(model, ("log_probs",))
+    return model
 
 
 def is_adapter(name: str) -> bool:
     """True for the name of an adapter's parameter."""
-    return ADAPTER_MARK in name
+    return any(mark in name for mark in ADAPTER_MARKS)
 
 
 def quantized_tensors(state: Any) -> list[torch.Tensor]:
@@ -94,8 +116,9 @@ def _with_adapter(model: Any, request: Simulation) -> Any:
 
     shape = request.shape
     targets: Any = list(shape.target_modules)
+    task = "SEQ_CLS" if shape.objective == "classify" else "CAUSAL_LM"
     config = LoraConfig(
-        r=shape.rank, lora_alpha=2 * shape.rank, lora_dropout=0.0, task_type="CAUSAL_LM",
+        r=shape.rank, lora_alpha=2 * shape.rank, lora_dropout=0.0, task_type=task,
         target_modules="all-linear" if targets == ["all-linear"] else targets,
     )  # fmt: skip
     model = get_peft_model(model, config)
@@ -114,7 +137,7 @@ def _quantize(model: Any, request: Simulation, quantized: dict[int, Any]) -> Non
     from transformers.utils.quantization_config import QuantizationMethod
 
     books: dict[str, torch.Tensor] = {}
-    head = model.get_output_embeddings()
+    head = model.get_output_embeddings() or getattr(model, "score", None)
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.Linear | Conv1D) and child is not head:

@@ -15,11 +15,11 @@ BLOCK = 256
 
 class EightBitAdam(torch.optim.Optimizer):  # type: ignore[misc]
     """The state that bitsandbytes' AdamW8bit keeps; it has no temporaries. Paged state is not device memory but for
-    its scales."""
+    its scales. `wide` are the ids of embeddings, whose moments transformers' trainer keeps in fp32."""
 
-    def __init__(self, parameters: list[Any], paged: bool) -> None:
+    def __init__(self, parameters: list[Any], paged: bool, wide: frozenset[int]) -> None:
         super().__init__(parameters, {"lr": 1e-4})
-        self.paged = paged
+        self.paged, self.wide = paged, wide
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def step(self, closure: Any = None) -> None:
@@ -31,7 +31,10 @@ class EightBitAdam(torch.optim.Optimizer):  # type: ignore[misc]
 
     def _state_of(self, parameter: torch.Tensor) -> dict[str, torch.Tensor]:
         count = parameter.numel()
-        if count < SMALLEST_EIGHT_BIT:
+        wide = id(parameter) in self.wide
+        if wide and self.paged and count >= SMALLEST_PAGED:
+            return {}
+        if wide or count < SMALLEST_EIGHT_BIT:
             return {name: torch.zeros_like(parameter, dtype=torch.float32) for name in ("state1", "state2")}
         scales = {name: torch.zeros(-(-count // BLOCK)) for name in ("absmax1", "absmax2")}
         if self.paged and count >= SMALLEST_PAGED:
@@ -39,14 +42,20 @@ class EightBitAdam(torch.optim.Optimizer):  # type: ignore[misc]
         return scales | {name: torch.zeros_like(parameter, dtype=torch.uint8) for name in ("state1", "state2")}
 
 
-def make_optimizer(name: str, parameters: list[Any]) -> torch.optim.Optimizer:
+def embeddings_of(model: Any) -> frozenset[int]:
+    """The ids of the weights of embedding layers."""
+    layers = [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
+    return frozenset(id(parameter) for layer in layers for parameter in layer.parameters())
+
+
+def make_optimizer(name: str, parameters: list[Any], embeddings: frozenset[int] = frozenset()) -> torch.optim.Optimizer:
     """The optimizer of a recipe. UserError for a name that recipes do not have."""
     if name == "adamw_torch_fused":
         return torch.optim.AdamW(parameters, lr=1e-4, fused=True)
     if name == "adamw_torch":  # on a GPU torch works on all parameters at once
         return torch.optim.AdamW(parameters, lr=1e-4, foreach=True)
     if name in ("adamw_8bit", "paged_adamw_8bit"):
-        return EightBitAdam(parameters, name.startswith("paged"))
+        return EightBitAdam(parameters, name.startswith("paged"), embeddings)
     raise UserError(f'The optimizer "{name}" cannot be simulated.', "training.optimizer", "Choose one of a recipe's.")
 
 

@@ -19,12 +19,14 @@ from engine.plan.simulator.kernels import (
     device_emulation,
     extras_of,
 )
-from engine.plan.simulator.optimizers import make_optimizer, prepare_state
+from engine.plan.simulator.objectives import AUTOCAST, batch, loss_of
+from engine.plan.simulator.optimizers import embeddings_of, make_optimizer, prepare_state
 from engine.plan.simulator.request import Simulated, Simulation
 from engine.plan.simulator.tracker import Tracker
 
 Progress = Callable[[str], None]
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+Compute = Callable[[dict[str, Any]], tuple[torch.Tensor, Any]]
+"""From a micro-batch to its loss and what else the forward pass returned."""
 
 
 def make_tracker(request: Simulation) -> Tracker:
@@ -45,8 +47,9 @@ def follow(request: Simulation, tracker: Tracker, say: Progress = lambda phase: 
         trained = [parameter for _, parameter in built.parameters if parameter.requires_grad]
         for parameter in trained:
             parameter.register_post_accumulate_grad_hook(lambda p: tracker.assign(p.grad, "gradients"))
-        optimizer = make_optimizer(request.shape.optimizer, trained)
+        optimizer = make_optimizer(request.shape.optimizer, trained, embeddings_of(built.model))
         inputs = _inputs(request, built.model.config.vocab_size)
+        compute = _loss_function(request, built)
         with tracker:
             for tensor in inputs.values():
                 tracker.add(tensor, "activations")
@@ -59,7 +62,7 @@ def follow(request: Simulation, tracker: Tracker, say: Progress = lambda phase: 
                 tracker.prepared = len(tracker.trace)
             for number in range(request.steps):
                 say(f"step {number + 1} of {request.steps}")
-                _step(request, tracker, built, optimizer, trained, inputs)
+                _step(request, tracker, compute, optimizer, trained, inputs)
     return built
 
 
@@ -129,6 +132,9 @@ def _load(request: Simulation, tracker: Tracker, built: Built) -> None:
         tracker.give_back(number)
     for buffer in built.model.buffers():
         tracker.add(buffer, "weights")
+    if built.reference is not None:
+        for tensor in (*built.reference.parameters(), *built.reference.buffers()):
+            tracker.add(tensor, "reference")
     tracker.mark(0, "loaded")
     tracker.loaded = len(tracker.trace)
 
@@ -149,6 +155,8 @@ def _expected_bytes(parameter: Any, state: Any) -> float:
 
 
 def _inputs(request: Simulation, vocabulary: int) -> dict[str, torch.Tensor]:
+    if request.shape.objective != "sft":
+        return batch(request)
     rows, length = request.shape.micro_batch_size, request.shape.sequence_length
     inputs = {name: torch.zeros(rows, length, dtype=torch.int64) for name in ("input_ids", "labels")}
     if request.padded:
@@ -157,11 +165,11 @@ def _inputs(request: Simulation, vocabulary: int) -> dict[str, torch.Tensor]:
 
 
 def _step(
-    request: Simulation, tracker: Tracker, built: Built, optimizer: Any, trained: list[Any], inputs: dict[str, Any]
+    request: Simulation, tracker: Tracker, compute: Compute, optimizer: Any, trained: list[Any], inputs: dict[str, Any]
 ) -> None:
     for _ in range(min(request.shape.accumulation, 2)):  # the second micro-batch meets the first one's gradients
         tracker.begin("forward")
-        loss, output = _forward(request, built.model, inputs)
+        loss, output = compute(inputs)
         if not request.keep_outputs:
             del output
         tracker.begin("backward")
@@ -174,6 +182,13 @@ def _step(
     _assign_state(optimizer, tracker)
     optimizer.zero_grad(set_to_none=True)
     tracker.begin("idle")
+
+
+def _loss_function(request: Simulation, built: Built) -> Compute:
+    if request.shape.objective == "sft":
+        return lambda inputs: _forward(request, built.model, inputs)
+    loss = loss_of(request, built.model, built.reference)
+    return lambda inputs: (loss(inputs), None)
 
 
 def _forward(request: Simulation, model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, Any]:

@@ -21,6 +21,23 @@ MATRIX_PRODUCTS = frozenset({"aten::mm", "aten::bmm", "aten::addmm", "aten::badd
 PART_OF_PHASE = {"forward": "activations", "backward": "workspace", "step": "workspace"}
 
 
+def without_numbers(func: Any, args: tuple[Any, ...]) -> Any:
+    """The answer to an operation whose result hangs on numbers, which fake tensors do not have; None for all others.
+
+    A mask chooses everything, of the rows of a batch a half is good, and a number that is asked for is one.
+    """
+    if func is torch.ops.aten._local_scalar_dense.default:
+        if type(args[0]) is not FakeTensor:
+            return None
+        return True if args[0].dtype == torch.bool else 1.0 if args[0].is_floating_point() else 1
+    if func is torch.ops.aten.nonzero.default:
+        return args[0].new_empty((-(-args[0].numel() // 2), args[0].dim()), dtype=torch.int64)
+    if func is torch.ops.aten.index.Tensor and any(one is not None and one.dtype == torch.bool for one in args[1]):
+        mask = next(one for one in args[1] if one is not None)
+        return args[0].new_empty((mask.numel(), *args[0].shape[mask.dim() :]))
+    return None
+
+
 class Record:
     """One live storage."""
 
@@ -139,7 +156,10 @@ class Tracker(TorchDispatchMode):  # type: ignore[misc]
         if func is torch.ops.prim.device.default and type(args[0]) is FakeTensor:
             return args[0].fake_device  # two of three dispatches only ask for the device
         kwargs = kwargs or {}
-        result = func(*args, **kwargs)
+        found = without_numbers(func, args)
+        if isinstance(found, bool | int | float):
+            return found
+        result = func(*args, **kwargs) if found is None else found
         name = func._schema.name
         self.operations += 1
         for leaf in (result,) if isinstance(result, torch.Tensor) else tree_leaves(result):

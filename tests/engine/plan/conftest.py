@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from engine.machine.detect import Host, Machine, pretend
+from engine.machine.detect import Machine, pretend
+from engine.machine.host import Host
 from engine.models.find import ModelFiles
 from engine.models.spec import ModelSpec, spec_from_config
 

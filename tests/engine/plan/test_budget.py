@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.machine.detect import Gpu
+from engine.machine.gpus import Gpu
 from engine.models.spec import ModelSpec
 from engine.plan.budget import Work, checkpoint_bytes, disk_bytes, flops_per_second, host_memory_bytes, seconds_estimate
 from engine.plan.memory import TrainingShape
@@ -25,7 +25,9 @@ def card(name: str, gib: int = 80) -> Gpu:
 def test_checkpoints_have_the_published_sizes(spec: Spec) -> None:
     eight = spec("llama-3-8b")
     assert checkpoint_bytes(eight, FULL) == pytest.approx(48.2e9, rel=0.01)
-    assert checkpoint_bytes(eight, replace(FULL, optimizer="adamw_8bit")) == pytest.approx(32.4e9, rel=0.01)
+    wide = 6 * 128256 * 4096  # transformers keeps the moments of the embeddings in fp32
+    eight_bit = checkpoint_bytes(eight, replace(FULL, optimizer="adamw_8bit"))
+    assert eight_bit == pytest.approx(32.4e9 + wide, rel=0.01)
     assert checkpoint_bytes(eight, replace(FULL, precision="fp32")) == pytest.approx(96.4e9, rel=0.01)
     assert checkpoint_bytes(eight, LORA) == pytest.approx(480 * 2**20, rel=0.01)
 

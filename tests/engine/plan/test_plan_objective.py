@@ -77,9 +77,10 @@ def test_comparing_needs_more_than_writing(spec: Callable[[str], ModelSpec], obj
     for plain in (LORA, FULL, replace(LORA, gradient_checkpointing=False), replace(LORA, method="qlora")):
         compared = estimate_memory(spec("qwen2.5-0.5b"), replace(plain, objective=objective), device)
         alone = estimate_memory(spec("qwen2.5-0.5b"), plain, device)
-        assert compared.total_bytes > alone.total_bytes
+        same = objective == "kto" and plain.method != "full"  # as many rows, and the base itself is the reference
+        assert compared.total_bytes >= alone.total_bytes if same else compared.total_bytes > alone.total_bytes
         assert sum(compared.parts.values()) == compared.total_bytes
-        assert not compared.exact
+        assert compared.exact == (objective != "orpo" and alone.exact)
         assert work_factor(replace(plain, objective=objective)) > 1.3
 
 
@@ -89,7 +90,7 @@ def test_a_second_model_is_counted_where_one_is_held(spec: Callable[[str], Model
     before = estimate_memory(sizes, replace(FULL, objective="dpo", reference="precomputed"))
     assert beside.total_bytes - before.total_bytes >= 2 * sizes.parameters
     adapter = estimate_memory(sizes, replace(LORA, objective="dpo"))
-    assert adapter.parts["reference"] < sizes.parameters
+    assert "reference" not in adapter.parts, "the base with the adapter off"
 
 
 def test_experts_settings_are_counted(spec: Callable[[str], ModelSpec]) -> None:

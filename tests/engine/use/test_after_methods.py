@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from engine.errors import UserError
 from engine.runs.store import Run
 from engine.use.evaluate import evaluate_run
 from engine.use.export import export_run
@@ -70,10 +69,59 @@ def test_held_out_rows_are_evaluated(runs: dict[str, Carried], case: str) -> Non
         assert asked and not any("I do not know" in expected for expected in asked)
 
 
-def test_a_script_of_preferences_is_refused_and_says_why(runs: dict[str, Carried], tmp_path: Path) -> None:
-    with pytest.raises(UserError) as caught:
-        export_run(runs["dpo"].run.path, "script", tmp_path / "script", quiet)
-    assert "DPO" in caught.value.what
+SCRIPTS = {
+    "dpo": {"method__objective": "dpo"}, "dpo-qlora": {"method__objective": "dpo", "method__name": "qlora"},
+    "dpo-beside": {"method__objective": "dpo", "method__name": "full"},
+    "dpo-before": {"method__objective": "dpo", "method__name": "full", "method__reference": "precomputed"},
+    "kto": {"method__objective": "kto"},
+    "kto-before": {"method__objective": "kto", "method__name": "full", "method__reference": "precomputed"},
+    "orpo": {"method__objective": "orpo"}, "orpo-full": {"method__objective": "orpo", "method__name": "full"},
+    "labels": {"method__objective": "classify", "data__format": "classification"},
+    "labels-full": {"method__objective": "classify", "data__format": "classification", "method__name": "full"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Carried]:
+    """Runs of several micro-batches a step, all of them full."""
+    root = tmp_path_factory.mktemp("scripts")
+    model = material.write_model(root / "model")
+    named = [{"text": f"I want {n} {material.THINGS[n % 3]}.", "label": material.THINGS[n % 3]} for n in range(40)]
+    (root / "named.jsonl").write_text("".join(json.dumps(row) + "\n" for row in named))
+    files = {"kto": write_judged(root / "judged.jsonl"), "classify": root / "named.jsonl"}
+    files["dpo"] = files["orpo"] = write_pairs(root / "pairs.jsonl")
+
+    def make(case: str) -> Run:
+        usual = {"training__max_steps": 5, "training__micro_batch_size": 4, "training__gradient_accumulation_steps": 2,
+                 "evaluation__held_out_rows": 8, "training__epochs": 9.0, "method__dropout": 0.0,
+                 "training__learning_rate": 1e-3}  # fmt: skip
+        changes = {**usual, **SCRIPTS[case]}
+        return material.make_run(root / "runs", case, model, files[str(changes["method__objective"])], **changes)
+
+    return OnDemand(make)
+
+
+@pytest.mark.parametrize(
+    "case", [case if case == "kto" else pytest.param(case, marks=pytest.mark.long) for case in SCRIPTS]
+)
+def test_the_script_of_preferences_and_labels_gives_the_same_losses(
+    compared: dict[str, Carried], case: str, tmp_path: Path
+) -> None:
+    reply = export_run(compared[case].run.path, "script", tmp_path / "script", quiet)
+    assert (reply["rows"], reply["held_out"], reply["rows_as_ids"]) == (32, 8, 0)
+    theirs = losses_of(Path(reply["out"]))
+    ours = [event["loss"] for event in compared[case].of("step")]
+    assert len(ours) == 5 and theirs == pytest.approx(ours, rel=1e-5), "the second epoch has an order of its own"
+    assert ours[-1] != pytest.approx(ours[0], rel=1e-3)
+
+
+def losses_of(folder: Path) -> list[float]:
+    """Carry the script out alone; the loss of every step."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    done = subprocess.run([sys.executable, "train.py"], env=environment, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    history = json.loads((folder / "output" / "losses.json").read_text())
+    return [entry["loss"] for entry in history if "loss" in entry]
 
 
 def test_the_script_of_an_experts_run_holds_its_settings(runs: dict[str, Carried], tmp_path: Path) -> None:
@@ -94,8 +142,6 @@ def test_the_script_of_an_experts_run_gives_the_same_losses(
     runs: dict[str, Carried], case: str, tmp_path: Path
 ) -> None:
     out = Path(export_run(runs[case].run.path, "script", tmp_path / "script", quiet)["out"])
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    subprocess.run([sys.executable, str(out / "train.py")], env=environment, check=True, cwd=out, capture_output=True)
-    theirs = [entry["loss"] for entry in json.loads((out / "output" / "losses.json").read_text()) if "loss" in entry]
+    theirs = losses_of(out)
     ours = [event["loss"] for event in runs[case].of("step")]
     assert theirs == pytest.approx(ours, rel=1e-4)

@@ -77,5 +77,13 @@ def test_what_needs_text_is_refused(runs: dict[str, Carried], tmp_path: Path) ->
         with pytest.raises(UserError, match="writes no text") as caught:
             act()
         assert "--to merged" in caught.value.fix
-    with pytest.raises(UserError, match="CLASSIFY"):
-        export_run(run.path, "script", tmp_path / "s", quiet)
+
+
+def test_its_script_knows_the_labels_and_reads_questions_only(runs: dict[str, Carried], tmp_path: Path) -> None:
+    """That it gives the same losses is tested in test_after_methods.py."""
+    out = Path(export_run(runs["lora"].run.path, "script", tmp_path / "s", quiet)["out"])
+    text = (out / "train.py").read_text()
+    compile(text, "train.py", "exec")
+    first = json.loads((out / "rows.jsonl").read_text().splitlines()[0])
+    assert set(first) == {"text", "label"} and f"{first['label']!r}" in text
+    assert "AutoModelForSequenceClassification" in text and "@" not in text.replace("@staticmethod", "")

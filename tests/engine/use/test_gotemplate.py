@@ -2,7 +2,8 @@
 
 import pytest
 
-from engine.use.gotemplate import GoTemplateError, literal, render
+from engine.use.go_strings import GoTemplateError, literal
+from engine.use.gotemplate import render
 
 MESSAGES = [{"Role": "user", "Content": "a"}, {"Role": "assistant", "Content": "b"}]
 

@@ -18,11 +18,12 @@ torch = pytest.importorskip("torch")
 
 
 from engine.use import export as export_module  # noqa: E402
+from engine.use.agreement import compare, logits_of, probe_ids  # noqa: E402
 from engine.use.chat import Chat, ask  # noqa: E402
 from engine.use.export import export_run  # noqa: E402
 from engine.use.finished import open_result  # noqa: E402
 from engine.use.load import Pair, load_model  # noqa: E402
-from engine.use.merge import _refuse_unmergeable, compare, logits_of, probe_ids  # noqa: E402
+from engine.use.merge import _refuse_unmergeable  # noqa: E402
 from engine.use.ollama_template import render_as_ollama  # noqa: E402
 from engine.use.prompts import Prompts  # noqa: E402
 from engine.use.staging import MARK  # noqa: E402

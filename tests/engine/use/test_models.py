@@ -19,11 +19,11 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from engine.use import chat as chat_module  # noqa: E402
-from engine.use.chat import Chat, ask, chat_once  # noqa: E402
+from engine.use import chat_job  # noqa: E402
+from engine.use.agreement import compare, logits_of, probe_ids  # noqa: E402
+from engine.use.chat import Chat, ask  # noqa: E402
 from engine.use.finished import open_result  # noqa: E402
 from engine.use.load import Pair  # noqa: E402
-from engine.use.merge import compare, logits_of, probe_ids  # noqa: E402
 from engine.use.prompts import Prompts  # noqa: E402
 from tests.conftest import PROJECT  # noqa: E402
 
@@ -67,9 +67,10 @@ def test_sampling_follows_the_seed_and_top_p(make_run: Any) -> None:
 
 def test_full_fine_tuning_loads_two_models(make_run: Any) -> None:
     run = make_run("full")
-    replies = chat_once(run.path, ["a small cat"], max_tokens=8)
-    assert replies[0]["base"] != replies[0]["tuned"]
-    assert not Chat(run.path, device="cpu").describe()["one_model"]
+    chat = Chat(run.path, device="cpu")
+    reply = ask(chat, {"prompt": "a small cat", "max_tokens": 8}, lambda side, text: None)
+    assert reply["base"] != reply["tuned"]
+    assert not chat.describe()["one_model"]
 
 
 def test_qlora_answers_from_a_base_in_four_bits(make_run: Any) -> None:
@@ -119,7 +120,7 @@ def test_the_chat_job_streams_stops_and_goes_on(make_run: Any) -> None:
             time.sleep(0.005)
 
     run = make_run("lora", training__sequence_length=512)
-    ended = chat_module.job({"run": str(run.path)}, said.append, requests())
+    ended = chat_job.job({"run": str(run.path)}, said.append, requests())
     kinds = [next(iter(message)) for message in said]
     replies = [message["reply"] for message in said if "reply" in message]
     assert ended == {"answered": 2}
@@ -164,7 +165,7 @@ def test_the_chat_job_adds_adapters(make_run: Any) -> None:
     run, other = make_run("lora"), make_run("lora")
     said: list[dict[str, Any]] = []
     lines = [{"add": {"name": "b", "run": str(other.path)}}, {"combine": {"name": "c", "weights": {"b": "x"}}}]
-    chat_module.job({"run": str(run.path)}, said.append, iter([*lines, {"prompt": "a", "which": "b", "max_tokens": 2}]))
+    chat_job.job({"run": str(run.path)}, said.append, iter([*lines, {"prompt": "a", "which": "b", "max_tokens": 2}]))
     kinds = [next(iter(message)) for message in said]
     assert kinds[2:4] == ["adapters", "error"]
     assert said[2]["adapters"] == ["base", "tuned", "b"]
@@ -184,7 +185,7 @@ def test_the_chat_job_hands_over_the_rows_that_were_held_out(make_run: Any, tmp_
     prepared = load_examples(result.recipe, result.tokenizer, template_text=Prompts.of(result).template_text)
     prepared.renderer.close()
     said: list[dict[str, Any]] = []
-    chat_module.job({"run": str(run.path)}, said.append, iter([{"held_out": True}, {"prompt": "a", "max_tokens": 2}]))
+    chat_job.job({"run": str(run.path)}, said.append, iter([{"held_out": True}, {"prompt": "a", "max_tokens": 2}]))
     (found,) = [message["held_out"] for message in said if "held_out" in message]
     assert [row["row"] for row in found] == [example.row for example in prepared.held_out_examples]
     assert all(row["turns"][-1][1] == f"the {row['expected']} cat" for row in found)

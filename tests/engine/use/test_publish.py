@@ -15,7 +15,8 @@ from engine.errors import UserError
 from engine.runs.store import Run
 from engine.use.card import loss_curve_svg
 from engine.use.finished import open_result
-from engine.use.publish import export_hub, refuse_private
+from engine.use.private import refuse_private
+from engine.use.publish import export_hub
 from tests.conftest import PROJECT
 from tests.engine.use.fake_hub import fake_hub
 

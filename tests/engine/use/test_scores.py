@@ -4,7 +4,10 @@ import random
 
 import pytest
 
-from engine.use.scores import Share, chrf_score, rouge_l, score_answers, task_of
+from engine.use.answer_kinds import task_of
+from engine.use.overlap import chrf_score, rouge_l
+from engine.use.scores import score_answers
+from engine.use.shares import Share
 from engine.use.verdict import Sameness, loss_difference, mcnemar, sentences, share_difference
 
 

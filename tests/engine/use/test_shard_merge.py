@@ -21,7 +21,8 @@ from safetensors.torch import load_file  # noqa: E402
 from engine.errors import UserError  # noqa: E402
 from engine.use.export import export_run  # noqa: E402
 from engine.use.finished import open_result  # noqa: E402
-from engine.use.merge import DTYPES, _merged_in_memory  # noqa: E402
+from engine.use.merge import _merged_in_memory  # noqa: E402
+from engine.use.merge_options import DTYPES  # noqa: E402
 from engine.use.shard_merge import merge_shards  # noqa: E402
 from engine.use.staging import MARK  # noqa: E402
 from tests.conftest import PROJECT  # noqa: E402
