@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.exchange.sheet import Sheet, says_something
+from engine.recipe_keys import TRACKERS
 
 TRAINER = {
     "learning_rate": "training.learning_rate", "weight_decay": "training.weight_decay",
@@ -43,7 +44,6 @@ OPTIMIZERS = {
     "paged_adamw_8bit": "paged_adamw_8bit", "paged_adamw_32bit": "paged_adamw_8bit",
 }  # fmt: skip
 SCHEDULERS = {"cosine": "cosine", "linear": "linear", "constant": "constant", "constant_with_warmup": "constant"}
-TRACKERS = ("tensorboard", "trackio", "wandb", "mlflow")
 
 
 def optimizer(sheet: Sheet, key: str) -> None:

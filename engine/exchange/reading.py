@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.errors import UserError
 from engine.exchange import axolotl, llamafactory, trl_command, unsloth_notebook
-from engine.exchange.sheet import Carried, Sheet
+from engine.exchange.sheet import Carried
 
 LARGEST_BYTES = 20_000_000
 KINDS = "an Axolotl or LLaMA-Factory YAML file, a TRL command line or YAML file, or an Unsloth notebook (.ipynb, .py)"
@@ -24,7 +24,7 @@ def read_foreign(path: Path) -> Carried:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UserError(f"The file cannot be read: {reason}.", str(path), f"Give {KINDS}.") from error
     if path.suffix in (".ipynb", ".py"):
-        return unsloth_notebook.carry(text)
+        return unsloth_notebook.carry(text, str(path))
     if path.suffix == ".sh" or text.lstrip().startswith(("trl ", "python ", "accelerate ", "#!")):
         return _command(text, path)
     return _yaml(text, path)
@@ -66,6 +66,3 @@ def carry_document(document: dict[str, Any], path: Path) -> Carried:
             raise UserError("This file does not train: it names no data.", str(path), f"Give {KINDS}.")
         return llamafactory.carry(document, path.absolute().parent)
     raise UserError("This file names no base model, so it is no recipe.", str(path), f"Give {KINDS}.")
-
-
-__all__ = ["Carried", "Sheet", "carry_document", "read_foreign"]

@@ -23,31 +23,29 @@ DATA = {"split": "dataset_train_split", "name": "dataset_config"}
 """Arguments of load_dataset -> options of TRL."""
 
 
-def source_of(text: str) -> str:
+def source_of(text: str, where: str = "the notebook") -> str:
     """The Python of a notebook (.ipynb) or of a script; lines for the shell are left out."""
     if text.lstrip().startswith("{"):
         try:
             cells = json.loads(text)["cells"]
             lines = [line for cell in cells if cell.get("cell_type") == "code" for line in [*cell["source"], "\n"]]
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                "The notebook cannot be read.", str(error), "Give an .ipynb file or a Python script."
-            ) from error
+            what = "The notebook cannot be read: it has no list of cells."
+            raise UserError(what, where, "Give an .ipynb file or a Python script.") from error
         text = "".join(lines)
     return "\n".join("" if line.lstrip().startswith(("!", "%")) else line for line in text.splitlines())
 
 
-def settings_of(text: str) -> dict[str, Any]:
+def settings_of(text: str, where: str = "the notebook") -> dict[str, Any]:
     """The settings that the calls of an Unsloth script are given, by the names of TRL. Raises UserError.
 
     Names that stand for a plain value (`max_seq_length = 2048`) are looked up; what is computed is named as such.
     """
     try:
-        tree = ast.parse(source_of(text))
+        tree = ast.parse(source_of(text, where))
     except SyntaxError as error:
-        raise UserError(
-            "This is no Python that can be read.", f"line {error.lineno}", "Give an .ipynb or .py file."
-        ) from error
+        what = "This is no Python that can be read."
+        raise UserError(what, f"{where}, line {error.lineno}", "Give an .ipynb or .py file.") from error
     names = {target.id: node.value for node in ast.walk(tree) if isinstance(node, ast.Assign)
              for target in node.targets if isinstance(target, ast.Name)}  # fmt: skip
     found: dict[str, Any] = {}
@@ -70,12 +68,12 @@ def settings_of(text: str) -> dict[str, Any]:
     return found
 
 
-def carry(text: str) -> Carried:
+def carry(text: str, where: str = "the notebook") -> Carried:
     """An Unsloth notebook's settings as recipe keys. Raises UserError when it holds none."""
-    found = settings_of(text)
+    found = settings_of(text, where)
     if "model_name_or_path" not in found:
         fix = "Give a notebook that calls FastLanguageModel.from_pretrained."
-        raise UserError("No settings of Unsloth were found.", "the notebook", fix)
+        raise UserError("No settings of Unsloth were found.", where, fix)
     computed = {key: value for key, value in found.items() if isinstance(value, Computed)}
     found = {key: value for key, value in found.items() if key not in computed}
     if found.get("gradient_checkpointing") == "unsloth":

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from engine.data.source import row_suffix
 from engine.errors import UserError
 from engine.recipe import Recipe
 from engine.recipe_keys import KEYS
@@ -38,9 +40,19 @@ LLAMAFACTORY = {
     "evaluation.every_steps": "eval_steps", "checkpoints.every_steps": "save_steps",
     "checkpoints.keep": "save_total_limit", "data.max_rows": "max_samples", "tracking.to": "report_to",
 }  # fmt: skip
-AXOLOTL_TYPES = {"instruction": "alpaca", "text": "completion", "messages": "chat_template", "auto": "chat_template"}
+AXOLOTL_TYPES = {"instruction": "alpaca", "text": "completion", "messages": "chat_template"}
+AXOLOTL_FILES = {".csv": "csv", ".parquet": "parquet", ".txt": "text", ".md": "text"}
+"""Ending of a file -> how Axolotl opens it; every other one as JSON."""
 AXOLOTL_OPTIMIZERS = {"adamw_8bit": "adamw_bnb_8bit"}
-FACTORY_FORMATS = {"instruction": "alpaca", "messages": "sharegpt", "sharegpt": "sharegpt", "text": "alpaca"}
+FACTORY_FORMATS = {"instruction": "alpaca", "prompt_completion": "alpaca", "messages": "sharegpt",
+                   "sharegpt": "sharegpt", "text": "alpaca"}  # fmt: skip
+FACTORY_COLUMNS = {"instruction": "prompt", "prompt": "prompt", "text": "prompt", "input": "query",
+                   "output": "response", "completion": "response", "messages": "messages", "system": "system",
+                   "conversations": "messages", "tools": "tools", "chosen": "chosen", "rejected": "rejected",
+                   "history": "history"}  # fmt: skip
+"""Role of a column here -> in dataset_info.json (its data/README.md)."""
+FACTORY_USUAL = {"prompt_completion": {"prompt": "prompt", "completion": "completion"}, "text": {"text": "text"}}
+"""Formats whose usual column names are not those of LLaMA-Factory."""
 ONLY_HERE = {"run.name", "run.directory", "evaluation.samples", "data.encoding", "data.skip_bad_rows",
              "tracking.project"}  # fmt: skip
 """Keys that name things of this program and change nothing that is learned."""
@@ -73,10 +85,10 @@ def to_axolotl(recipe: Recipe) -> tuple[dict[str, Any], dict[str, str]]:
 def _axolotl_dataset(recipe: Recipe, left: dict[str, str]) -> dict[str, Any]:
     kind = AXOLOTL_TYPES.get(recipe.data.format)
     if kind is None:
-        left["data.format"] = f"Axolotl has no single type for {recipe.data.format} rows: set datasets: type by hand."
+        left["data.format"] = f"Axolotl has no single type for {_rows(recipe)}: set datasets: type by hand."
     entry: dict[str, Any] = {"path": recipe.data.source, "type": kind or "chat_template"}
     if recipe.data.source.startswith((".", "/", "~")):
-        entry["ds_type"] = "json"
+        entry["ds_type"] = AXOLOTL_FILES.get(row_suffix(Path(recipe.data.source)), "json")
     entry |= {"name": recipe.data.config} if recipe.data.config else {}
     return entry | ({"split": recipe.data.split} if recipe.data.split else {})
 
@@ -113,9 +125,17 @@ def _factory_dataset(recipe: Recipe, left: dict[str, str]) -> dict[str, Any]:
     entry: dict[str, Any] = {"file_name" if local else "hf_hub_url": recipe.data.source}
     kind = FACTORY_FORMATS.get(recipe.data.format)
     if kind is None:
-        left["data.format"] = f"How LLaMA-Factory reads {recipe.data.format} rows is to be said in dataset_info.json."
+        left["data.format"] = f"How LLaMA-Factory reads {_rows(recipe)} is to be said in dataset_info.json."
     entry |= {"formatting": kind} if kind else {}
-    return entry | ({"columns": dict(recipe.data.map)} if recipe.data.map else {})
+    roles = {**FACTORY_USUAL.get(recipe.data.format, {}), **recipe.data.map}
+    columns = {FACTORY_COLUMNS[role]: column for role, column in roles.items() if role in FACTORY_COLUMNS}
+    if len(columns) < len(roles):
+        left["data.map"] = f"Not every role has a place in dataset_info.json: {', '.join(roles)}."
+    return entry | ({"columns": columns} if columns else {})
+
+
+def _rows(recipe: Recipe) -> str:
+    return "rows whose format nobody said" if recipe.data.format == "auto" else f"{recipe.data.format} rows"
 
 
 WRITERS: dict[str, Callable[[Recipe], tuple[dict[str, Any], dict[str, str]]]] = {

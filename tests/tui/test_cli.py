@@ -77,8 +77,15 @@ def test_help_of_new_lists_every_key(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize("words, hint", [
     (["trian"], "Did you mean train?"),
-    (["train", "--modle", "x"], "--help"),
-    (["runs", "--js"], "--help"),  # no guessing of half-written flags
+    (["train", "--modle", "x"], "tunewright train: unrecognized arguments: --modle. Did you mean --model?"),
+    (["ls"], "Did you mean runs?"),
+    (["stop", "a", "b"], "`tunewright stop --help` shows"),
+    (["plan", "--model", "m", "--ram", "nan"], "'nan' is not a number, 0 or more"),
+    (["hardware", "--vram", "-4"], "--vram"),
+    (["data", "rows.csv", "--rows", "-1"], "'-1' is not a whole number, 0 or more"),
+    (["stop", "a", "--wait", "inf"], "--wait"),
+    (["eval", "a", "--rows", "0"], "'0' is not a whole number above 0"),
+    (["runs", "--js"], "Did you mean --json?"),  # no guessing of half-written flags
     (["plan", "--model", "m", "--vram", "many"], "--vram"),
     (["export", "x"], "--to"),
     (["train", "recipe.toml", "--follow", "--json"], "not allowed"),
@@ -158,11 +165,36 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert ended.stderr == ""
 
 
+@pytest.mark.parametrize("rest, code, said", [
+    (">&-", 0, ""), (">&- 2>&- <&-", 0, ""), ("> /dev/full", 1, "The output cannot be written"),
+    ("--json > /dev/full", 1, "The output cannot be written"),
+])  # fmt: skip
+def test_a_closed_or_full_output_is_no_traceback(tmp_path: Path, rest: str, code: int, said: str) -> None:
+    line = f"{sys.executable} -m tui runs --runs {tmp_path} {rest}"
+    ended = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=PROJECT, timeout=60)
+    assert ended.returncode == code
+    assert said in ended.stderr and "Traceback" not in ended.stderr and "did not expect" not in ended.stderr
+
+
+def test_an_error_keeps_its_code_where_its_document_cannot_be_written(tmp_path: Path) -> None:
+    line = f"{sys.executable} -m tui stop nosuch --json --runs {tmp_path} > /dev/full"
+    ended = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=PROJECT, timeout=60)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("There is no run called nosuch.")
+
+
+def test_the_table_of_devices_is_in_the_document_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["hardware", "--table", "--json"]) == 0
+    devices = json.loads(capsys.readouterr().out)["devices"]
+    assert {"device", "methods", "precisions", "training", "remark"} == set(devices[0]) and len(devices) > 3
+
+
 def test_letters_that_the_encoding_lacks_do_no_harm() -> None:
     ended = run("hardware", env={**os.environ, "PYTHONIOENCODING": "latin-1"})
     assert ended.returncode == 0
     ended = run("doctor", env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert ended.returncode == 0 and "\\u28c0" in ended.stdout
+    assert ended.stdout.count("Unsloth: ") == 1, "every check is said once"
 
 
 def test_files_that_it_makes_are_private() -> None:

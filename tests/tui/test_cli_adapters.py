@@ -30,7 +30,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any
         found.append(request)
         if "combine" in request:
             return {"out": request["out"], "base": "owner/base", "rank": 24, "bytes": 9_000_000}
-        return {"adapters": [ADAPTER, {**ADAPTER, "run": "two", "measured": {}}]}
+        listed = [ADAPTER, {**ADAPTER, "run": "two", "measured": {}}]
+        return {"adapters": [one for one in listed if one["run"] in {Path(path).name for path in request["runs"]}]}
 
     monkeypatch.setattr(adapters, "run_job", run_job)
     monkeypatch.setattr(adapters, "require_training_packages", lambda: None)
@@ -60,7 +61,10 @@ def test_one_adapter_says_how_to_serve_it(
     assert cli.main(words(tmp_path, "one")) == 0
     assert "vllm serve '/models/my base' --enable-lora" in capsys.readouterr().out
     assert cli.main(words(tmp_path, "three")) == 2
-    assert "has no adapter" in capsys.readouterr().err
+    assert "There is no run called three" in capsys.readouterr().err
+    runs.finished(tmp_path, name="three")
+    assert cli.main(words(tmp_path, "three")) == 2
+    assert "The run 'three' has no adapter" in capsys.readouterr().err
 
 
 def test_a_combination_is_passed_on(

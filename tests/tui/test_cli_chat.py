@@ -13,7 +13,7 @@ import pytest
 
 from engine.runs.store import Run, create_run
 from tests.pty import fake_engine
-from tui import cli, jobs
+from tui import cli, job_child, jobs
 from tui.screens.evaluation_text import comparison
 from tui.verbs.chat import Conversation
 from tui.verbs.columns import side_by_side
@@ -46,7 +46,7 @@ def job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     def use(body: str) -> None:
         script = tmp_path / "child.py"
         script.write_text(CHILD + textwrap.dedent(body))
-        monkeypatch.setattr(jobs, "job_command", lambda name: [sys.executable, str(script), name])
+        monkeypatch.setattr(job_child, "job_command", lambda name: [sys.executable, str(script), name])
 
     return use
 
@@ -217,3 +217,35 @@ def test_missing_training_packages_are_named_with_the_command(
     said: Any = capsys.readouterr().err
     assert "torch, trl" in said and " -m pip install " in said and "tunewright[train]" not in said
     assert sorted(run.path.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("words_, said", [
+    (["eval", "--checkpoint", "step-00000009"], "It has: step-00000002."),
+    (["export", "--to", "merged", "--checkpoint", "../x"], "no checkpoint ../x"),
+    (["export", "--to", "merged", "--create"], "--create changes nothing in an export to merged"),
+    (["export", "--to", "ollama", "--repo", "a/b"], "It goes with --to hub"),
+    (["export", "--to", "axolotl", "--system", "x"], "ollama or gguf"),
+])  # fmt: skip
+def test_what_would_be_passed_over_is_said(
+    job, run: Run, capsys: pytest.CaptureFixture[str], words_: list[str], said: str
+) -> None:
+    job("say(result={})")
+    (run.checkpoints_dir / "step-00000002").mkdir()
+    assert cli.main(words(run, *words_)) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_recipe_for_another_program_says_how_its_rows_are_read(
+    job, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job("""say(result={"format": "messages", "map": {"messages": "messages"}})""")
+    assert cli.main(words(run, "export", "--to", "axolotl", "--json")) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert "data.format" not in document["left"] and "data.map" not in document["left"]
+    assert "type: chat_template" in (Path(document["out"]) / "axolotl.yaml").read_text()
+    job("""say(error={"what": "There is no file.", "exit_code": 2})""")
+    assert cli.main(words(run, "export", "--to", "axolotl", "--json")) == 0
+    assert "nobody said" in json.loads(capsys.readouterr().out)["left"]["data.format"]
+    (run.path / "a file").write_text("")
+    assert cli.main(words(run, "export", "--to", "axolotl", "--out", str(run.path / "a file" / "x"))) == 1
+    assert "The recipe cannot be written: Not a directory." in capsys.readouterr().err

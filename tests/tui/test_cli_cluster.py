@@ -12,7 +12,7 @@ from engine.recipe import Recipe
 from engine.runs import slurm
 from engine.runs.events import Event
 from engine.runs.history import History
-from engine.runs.process import Liveness, liveness
+from engine.runs.liveness import Liveness, liveness
 from engine.runs.store import Run
 from tests.tui import fake_slurm
 from tui import cli

@@ -9,9 +9,9 @@ import pytest
 
 from engine.answer import Answer
 from engine.errors import UserError
+from engine.places import runs_root
 from engine.recipe import Recipe
-from engine.runs.queue import open_queue
-from engine.runs.store import runs_root
+from engine.runs.queue import make_queue, open_queue
 from tui import cli
 from tui.verbs.sweep import expand, name_of, parse_sweep
 
@@ -33,7 +33,9 @@ def test_a_sweep_makes_every_combination() -> None:
     assert name_of("orders", made[0][1]) == "orders-learning_rate-0.0001-rank-8"
 
 
-@pytest.mark.parametrize("text", ["method.rank", "method.rank=", "method.rank=8", "no.key=1,2", "method.rank=8,x"])
+@pytest.mark.parametrize(
+    "text", ["method.rank=8,8", "method.rank", "method.rank=", "method.rank=8", "no.key=1,2", "method.rank=8,x"]
+)
 def test_what_is_no_sweep_is_said(text: str) -> None:
     with pytest.raises(UserError):
         parse_sweep(text)
@@ -42,6 +44,32 @@ def test_what_is_no_sweep_is_said(text: str) -> None:
 def test_too_many_runs_are_refused() -> None:
     with pytest.raises(UserError, match="makes 400 runs"):
         list(expand(recipe(), [("training.seed", list(range(20))), ("method.rank", list(range(1, 21)))]))
+
+
+@pytest.mark.parametrize("words, said", [
+    (["RECIPE", "--name", "taken"], "already a queue called taken"), (["RECIPE", "--name", "A b"], "name of a queue"),
+    (["--sweep", "method.rank=8,16"], "--sweep needs a recipe"), (["--per-gpu"], "--per-gpu needs a recipe"),
+    (["RECIPE"], "There is no file absent.jsonl"),
+    (["RECIPE", "--show", "taken"], "about a queue that exists"), (["--stop", "a", "--go-on", "b"], "a queue that"),
+])  # fmt: skip
+def test_a_queue_that_cannot_be_made_leaves_no_runs_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    monkeypatch.setattr("engine.machine.packages.missing_training_packages", lambda: ())
+    make_queue([], [""], {}, "taken")
+    path = tmp_path / "orders.toml"
+    recipe(data=tmp_path / "absent.jsonl").save(path)
+    assert cli.main(["queue", *(str(path) if word == "RECIPE" else word for word in words)]) == 2
+    assert said in capsys.readouterr().err
+    assert not runs_root().exists()
+
+
+@pytest.mark.parametrize("flag, said", [("--stop", "nothing to stop"), ("--go-on", "nothing to go on with")])
+def test_a_queue_that_has_ended_is_not_asked(flag: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    queue = make_queue([], [""], {}, "ended")
+    assert cli.main(["queue", flag, "ended"]) == 0
+    assert said in capsys.readouterr().out
+    assert not queue.asked_to_stop and not queue.worked_on
 
 
 def test_a_queue_is_worked_off_and_compared(

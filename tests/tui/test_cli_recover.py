@@ -14,16 +14,18 @@ from typing import Any
 import pytest
 
 from engine.errors import UserError
+from engine.places import rescue_root, runs_root
 from engine.runs.control import pending, request
+from engine.runs.identity import boot_id
+from engine.runs.liveness import liveness
 from engine.runs.nodes import ONE_NODE, Nodes
-from engine.runs.process import boot_id, liveness
-from engine.runs.store import Run, create_run, rescue_root, runs_root
+from engine.runs.store import Run, create_run
 from tests.conftest import PROJECT
 from tests.pty import fake_engine
 from tests.tui.test_wizard import press, settle, text_of
 from tui import cli
 from tui.app import TunewrightApp
-from tui.plain import Console, Leave
+from tui.plain_console import Console, Leave
 from tui.plain_home import WentOn, choose_answers
 from tui.verbs.auto_resume import unit
 
@@ -94,6 +96,10 @@ def test_without_a_flag_it_says_what_it_needs(capsys: pytest.CaptureFixture[str]
     assert cli.main(["run"]) == 2
     assert "--auto-resume" in capsys.readouterr().err
     assert cli.main(["run", "--print-unit", "windows"]) == 2
+    capsys.readouterr()
+    assert cli.main(["run", "--print-unit", "cron", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["kind"] == "cron" and "@reboot" in document["text"]
 
 
 @pytest.mark.parametrize("place", ["runs", 'my runs 100% $HOME "x"'])

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
+from engine.places import runs_root
 from engine.runs.control import pending, request
 from engine.runs.history import load_history
-from engine.runs.process import liveness
-from engine.runs.store import Run, create_run, runs_root
+from engine.runs.liveness import liveness
+from engine.runs.store import Run, create_run
 from tests.conftest import PROJECT
 from tests.pty import fake_engine
 from tui import cli
@@ -135,7 +136,8 @@ def test_a_run_that_dies_before_it_answers_is_told(root: Path, capsys: pytest.Ca
 def test_a_run_that_does_not_run_cannot_be_asked(verb: str, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     finished(root)
     assert cli.main([verb, "done", "--runs", str(root)]) == 2
-    assert "is not running" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "is not running" in said and "tunewright chat" in said and "resume" not in said
 
 
 def test_resume_of_a_living_run_asks_it(root: Path, living: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,6 +160,28 @@ def test_resume_starts_the_engine_again_and_drops_old_requests(
     assert launched == [("short", True)]
     assert "process 4242" in capsys.readouterr().out
     assert pending(run) == []
+
+
+def test_resume_with_a_number_of_gpus_that_cannot_share_gives_advice_that_it_can_take(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = fake_engine.recipe(**{"training.micro_batch_size": 8, "training.gradient_accumulation_steps": 1})
+    run = create_run(recipe, root, "alone")
+    before = run.recipe_path.read_bytes()
+    assert cli.main(["resume", "alone", "--devices", "2", "--runs", str(root)]) == 2
+    said = capsys.readouterr().err
+    assert f"begin a new run: tunewright train {run.recipe_path}" in said
+    assert run.recipe_path.read_bytes() == before
+
+
+def test_resume_where_the_data_was_moved_starts_nothing(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.runs.process.launch", lambda *_, **__: pytest.fail("an engine was started"))
+    create_run(fake_engine.recipe(**{"data.source": str(root / "moved.jsonl")}), root, "night")
+    assert cli.main(["resume", "night", "--runs", str(root)]) == 2
+    said = capsys.readouterr().err
+    assert "The data of run night is no longer where it was." in said and f"where: {root / 'moved.jsonl'}" in said
 
 
 def test_resume_of_what_has_finished_is_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

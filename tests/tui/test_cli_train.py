@@ -91,6 +91,21 @@ def test_new_writes_over_nothing_without_force(
     document = json.loads(capsys.readouterr().out)
     assert document["answers"]["model.source"]["source"] == "you"
     assert Recipe.load(path).model.source == flags[1]
+    assert cli.main(["new", *flags, "--out", str(tmp_path), "--force"]) == 2
+    assert "cannot be written: Is a directory" in capsys.readouterr().err
+    assert not list(tmp_path.parent.glob(".*.tmp")), "nothing is left beside it"
+
+
+def test_new_prints_the_recipe_that_it_would_write(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["new", *flags, "--out", "-"]) == 0
+    (tmp_path / "printed.toml").write_text(capsys.readouterr().out)
+    assert Recipe.load(tmp_path / "printed.toml").model.source == flags[1]
+    assert cli.main(["new", *flags, "--out", "-", "--json"]) == 0
+    assert "model.source" in json.loads(capsys.readouterr().out)["answers"]
+    assert not (tmp_path / "-").exists()
 
 
 def test_the_goal_is_told_from_the_data(flags: list[str], tmp_path: Path) -> None:
@@ -154,6 +169,7 @@ def bad(tmp_path: Path, demo_model: Path, demo_data: Path) -> dict[str, tuple[li
     bare.mkdir()
     for name in ("config.json", "model.safetensors"):
         (bare / name).write_bytes((demo_model / name).read_bytes())
+    odd = odd_rows(tmp_path)
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('[model]\nsource = "m"\n[training]\nlearning_rat = 1e-4\n')
     model, data = ["--model", str(demo_model)], ["--data", str(demo_data)]
@@ -168,12 +184,20 @@ def bad(tmp_path: Path, demo_model: Path, demo_data: Path) -> dict[str, tuple[li
         "wrong value in --set": ([*model, *data, "--set", "training.epochs=many"], ("training.epochs", "number")),
         "--set without a value": ([*model, *data, "--set", "training.epochs"], ("key=value",)),
         "bad name": ([*model, *data, "--name", "../up"], ("../up", "small letters")),
+        "unusable columns": ([*model, "--data", str(odd)], ("No known format", "--set data.map.prompt=")),
+        "text that is not there": ([*model, *data, "--set", "evaluation.general=absent.txt"], ("absent.txt",)),
+        "GPUs of no size": ([*model, *data, "--gpus", "2"], ("--gpus", "--vram 24 --gpus 2")),
+        "a place to meet alone": ([*model, *data, "--rendezvous", "a:1"], ("--rendezvous", "--nodes 2")),
+        "a file as model": (["--model", str(rows), *data], ("This is a file", "Hugging Face Hub")),
+        "an empty model": (["--model", "", *data], ("No model is given", "--model", "Type a folder or a Hub name.")),
         "no model": ([*data], ("--model",)),
         "nothing": ([], ("--model", "--data")),
     }
 
 
-CASES = ("missing data", "missing model", "missing recipe", "broken row", "no tokenizer", "unknown key in a recipe",
+CASES = ("unusable columns", "text that is not there", "GPUs of no size", "a place to meet alone",
+         "a file as model", "an empty model",
+         "missing data", "missing model", "missing recipe", "broken row", "no tokenizer", "unknown key in a recipe",
          "unknown key in --set", "wrong value in --set", "--set without a value", "bad name", "no model",
          "nothing")  # fmt: skip
 
@@ -257,8 +281,31 @@ def test_data_shows_rows_as_the_model_sees_them(
 
 
 def test_data_that_cannot_be_trained_on_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = tmp_path / "odd.jsonl"
-    rows.write_text("".join(json.dumps({"alpha": n, "beta": [n]}) + "\n" for n in range(20)))
-    assert cli.main(["data", str(rows)]) == 1
+    assert cli.main(["data", str(odd_rows(tmp_path))]) == 1
     out = capsys.readouterr().out
-    assert "!! " in out and "odd.jsonl" in out
+    assert "!! " in out and "odd.jsonl" in out and "--set data.map.prompt=" in out
+
+
+def odd_rows(folder: Path) -> Path:
+    """Rows of which nobody can tell what is asked and what is answered."""
+    path = folder / "odd.jsonl"
+    rows = ({"alpha": f"word {n}", "The beta": f"other {n}", "gamma": n} for n in range(20))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_columns_are_named_one_by_one(
+    launched: list[Run], tmp_path: Path, demo_model: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = ["--set", "data.map.prompt=alpha", "--set", "data.map.completion=The beta"]
+    assert cli.main(["data", str(odd_rows(tmp_path)), *columns, "--rows", "1"]) == 0
+    assert "user: word 0\nassistant: other 0" in capsys.readouterr().out
+    assert cli.main(["train", "--model", str(demo_model), "--data", str(tmp_path / "odd.jsonl"), *columns,
+                     "--runs", str(root)]) == 0  # fmt: skip
+    assert launched[0].recipe().data.map == {"prompt": "alpha", "completion": "The beta"}
+
+
+def test_a_plan_for_unusable_data_says_so(tmp_path: Path, demo_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", "--model", str(demo_model), "--data", str(odd_rows(tmp_path))]) == 0
+    caught = capsys.readouterr()
+    assert "Recommended" in caught.out and "cannot be trained on as it is. No known format" in caught.err

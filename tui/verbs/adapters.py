@@ -14,7 +14,7 @@ from engine.runs.store import list_runs, open_run
 from tui.jobs import run_job
 from tui.steps.words import gigabytes
 from tui.verbs.output import fields, print_json, say, table, warn
-from tui.verbs.places import root_of
+from tui.verbs.places import root_of, run_of
 
 
 def run(arguments: Namespace) -> int:
@@ -26,8 +26,9 @@ def run(arguments: Namespace) -> int:
             {key: str(result[key]) for key in ("out", "base", "rank")} | {"size": gigabytes(result["bytes"])}
         )
     else:
-        result = run_job("adapters", {"runs": [str(run.path) for run in list_runs(root_of(arguments))]})
-        result["adapters"] = [each for each in result["adapters"] if arguments.name in {"", each["run"]}]
+        one = arguments.name and run_of(arguments)
+        runs = [one] if one else list_runs(root_of(arguments))
+        result = run_job("adapters", {"runs": [str(run.path) for run in runs]})
         lines = _one(result["adapters"], arguments.name) if arguments.name else _all(result["adapters"])
     if arguments.json:
         print_json(result)

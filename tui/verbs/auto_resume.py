@@ -42,7 +42,11 @@ CARRIED = ("PATH", "TUNEWRIGHT_HOME", "HF_HOME", "HF_HUB_CACHE", "CUDA_VISIBLE_D
 def run(arguments: Namespace) -> int:
     """Start an engine for each lost run. Exit code 1 when one of them could not go on."""
     if arguments.print_unit:
-        print(unit(arguments.print_unit, root_of(arguments)))
+        text = unit(arguments.print_unit, root_of(arguments))
+        if arguments.json:
+            print_json({"kind": arguments.print_unit, "text": text})
+        else:
+            print(text)
         return 0
     if not arguments.auto_resume:
         fix = "`tunewright run --auto-resume` goes on with lost runs; `tunewright train` starts a new one."

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import engine
 from engine.errors import UserError
+from engine.places import runs_root
 from engine.plan.devices import check_devices
 from engine.recipe import Recipe
 from engine.runs.nodes import Nodes, command_on
 from engine.runs.slurm import submit
 from engine.runs.slurm_script import FILE, Resources, script
-from engine.runs.store import Run, create_run, runs_root
+from engine.runs.store import Run, create_run
 from tui.answers import Answers
 from tui.steps.facts import Facts
 from tui.steps.review import keep_plan
@@ -83,6 +84,9 @@ def tell_others(run: Run, nodes: Nodes, resume: bool = False) -> None:
 
 def check_flags(arguments: Namespace) -> None:
     """UserError for flags that contradict each other."""
+    if arguments.rendezvous and arguments.nodes == 1:
+        raise UserError("--rendezvous is for a run that several machines share.", "--rendezvous",
+                        "Say how many: --nodes 2.")  # fmt: skip
     if arguments.vram is not None and not arguments.slurm:
         raise UserError("--vram pretends a machine, and a run needs a real one.", "--vram",
                         "With --slurm it says what GPUs the nodes have; without it, leave it out.")  # fmt: skip

@@ -12,8 +12,8 @@ from engine.plan.devices import check_devices
 from engine.runs.control import request
 from engine.runs.events import Event
 from engine.runs.history import History, load_history
+from engine.runs.liveness import Liveness, liveness
 from engine.runs.nodes import first_node
-from engine.runs.process import Liveness, liveness
 from engine.runs.resume import check_resumable, has_begun, resume_run
 from engine.runs.slurm import cancel, job_of
 from engine.runs.store import Run
@@ -101,7 +101,11 @@ def _start_again(arguments: Namespace, run: Run) -> int:
 def _use_other_devices(run: Run, devices: int, nodes: int) -> None:
     """Write the new number into the run's recipe. Raises UserError when its steps cannot be shared by so many."""
     recipe = run.recipe().changed({"training.devices": devices}, "you", "chosen when the run was resumed")
-    check_devices(recipe, devices * nodes)
+    try:
+        check_devices(recipe, devices * nodes)
+    except UserError as error:  # its advice is for a new run: `resume` takes no --set
+        fix = f"Go on with another --devices, or begin a new run: tunewright train {run.recipe_path}. {error.fix}"
+        raise UserError(error.what, error.where, fix) from error
     recipe.save(run.recipe_path)
 
 
@@ -119,7 +123,8 @@ def _living(arguments: Namespace, action: str) -> Run:
     run = run_of(arguments)
     now = liveness(run)
     if not now.alive:
-        fix = f"Start it again: tunewright resume {word_for(run)}."
+        again = f"Start it again: tunewright resume {word_for(run)}."
+        fix = f"Its result is there: tunewright chat {word_for(run)}." if now.state == "finished" else again
         raise UserError(f"Run {run.name} is not running, so there is nothing to {action}.", now.detail, fix)
     return run
 

@@ -9,13 +9,12 @@ from typing import Any
 from engine.answer import Answer
 from tui.answers import Answers
 from tui.jobs import run_job
-from tui.steps import facts as looking
-from tui.steps import lengths
-from tui.steps.data import facts_lines
+from tui.steps import lengths, looking
+from tui.steps.data_words import facts_lines
 from tui.steps.facts import Facts
 from tui.steps.mask import BRACKETS
 from tui.steps.words import shown
-from tui.verbs.making import put_settings
+from tui.verbs.making import columns_example, put_settings
 from tui.verbs.output import paragraph, print_json, say
 from tui.widgets.marks import mark
 
@@ -53,6 +52,8 @@ def _show(answers: Answers, facts: Facts, result: Mapping[str, Any]) -> None:
         words = f"{MARKS.get(finding['severity'], '')} {finding['what']}{where} {finding.get('fix', '')}".rstrip()
         changes = [f"--set {key}={shown(value)}" for key, value in (finding.get("remedy") or {}).items()]
         paragraph(f"{words} ({' '.join(changes)})" if changes else words)
+    if result.get("worst") == "block" and (example := columns_example(result)):
+        paragraph(example)
     previews = result.get("previews") or []
     if previews:
         rendered = any("pieces" in preview for preview in previews)

@@ -43,8 +43,8 @@ def run(arguments: Namespace) -> int:
     root = root_of(arguments)
     makers: tuple[Callable[[], Check], ...] = (
         _python, _program, lambda: _writable("runs folder", root),
-        lambda: _writable("settings folder", state_directory()), lambda: _disk(root), _terminal, _unsloth,
-        _logout, _unsloth,
+        lambda: _writable("settings folder", state_directory()), lambda: _disk(root), _terminal, _logout,
+        _unsloth,
     )  # fmt: skip
     machine = detect_machine(root)
     checks: list[Check | TrainingCheck] = [make() for make in makers]

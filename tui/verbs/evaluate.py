@@ -10,13 +10,14 @@ from engine.runs.store import Run
 from tui.jobs import run_job
 from tui.screens.evaluation_text import sections
 from tui.verbs.output import print_json, say, warn
-from tui.verbs.places import run_of
+from tui.verbs.places import check_checkpoint, run_of
 
 
 def run(arguments: Namespace) -> int:
     """Measure and say it."""
     require_training_packages()
     measured = run_of(arguments)
+    check_checkpoint(measured, arguments.checkpoint)
     warn("Evaluating. This loads the model and answers every row with base and tuned.")
     result = evaluate(measured, arguments.rows, arguments.checkpoint or "")
     if arguments.json:

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, _MutuallyExclusiveGroup
 
+from tui.verbs.numbers import amount, natural, positive
+
 GOALS = ("instruction", "code", "classification", "structured", "chat", "text")
 METHODS = ("full", "lora", "qlora")
-
-
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 def as_json(parser: ArgumentParser | _MutuallyExclusiveGroup) -> None:
@@ -24,15 +19,17 @@ def runs(parser: ArgumentParser) -> None:
 
 
 def pretend(parser: ArgumentParser) -> None:
-    parser.add_argument("--vram", type=float, metavar="GB", help="pretend a GPU with this much memory; 0 is no GPU")
-    parser.add_argument("--gpus", type=int, metavar="N", help="with --vram: pretend this many such GPUs")
-    parser.add_argument("--ram", type=float, metavar="GB", help="pretend this much main memory")
+    parser.add_argument("--vram", type=amount, metavar="GB", help="pretend a GPU with this much memory; 0 is no GPU")
+    parser.add_argument("--gpus", type=positive, metavar="N", help="with --vram: pretend this many such GPUs")
+    parser.add_argument("--ram", type=amount, metavar="GB", help="pretend this much main memory")
 
 
 def choices(parser: ArgumentParser) -> None:
     """The answers that define a recipe; everything that is not given is recommended, with its reason."""
     parser.add_argument("--model", metavar="M", help="base model: a folder, or a name on the Hugging Face Hub")
-    parser.add_argument("--data", metavar="D", help="training data: .jsonl .json .csv .parquet .txt")
+    parser.add_argument(
+        "--data", metavar="D", help="training data: .jsonl .json .csv .parquet .txt, a folder, or a Hub name"
+    )
     parser.add_argument("--goal", choices=GOALS, help="what the model is to learn (default: told from the data)")
     parser.add_argument("--method", choices=METHODS, help="default: the best that fits")
     settings(parser, "training.epochs=2")
@@ -72,9 +69,14 @@ def doctor(parser: ArgumentParser) -> None:
 
 
 def data(parser: ArgumentParser) -> None:
-    parser.add_argument("data", metavar="DATA", help="a file: .jsonl .json .csv .parquet .txt")
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        help="a file (.jsonl .json .csv .tsv .parquet .txt .md, also packed as .gz), a folder of such files, or a "
+        "dataset on the Hugging Face Hub",
+    )
     parser.add_argument("--model", metavar="M", help="count tokens and render rows as this base model would see them")
-    parser.add_argument("--rows", type=int, default=3, metavar="N", help="rows to show (default: 3)")
+    parser.add_argument("--rows", type=natural, default=3, metavar="N", help="rows to show (default: 3)")
     settings(parser, "data.skip_bad_rows=true")
     as_json(parser)
 
@@ -98,7 +100,7 @@ def plan(parser: ArgumentParser) -> None:
 
 def new(parser: ArgumentParser) -> None:
     choices(parser)
-    parser.add_argument("--out", metavar="FILE", required=True, help="the recipe file to write")
+    parser.add_argument("--out", metavar="FILE", required=True, help="the recipe file to write; - prints it")
     parser.add_argument("--force", action="store_true", help="write over a file that exists")
     pretend(parser)
     runs(parser)
@@ -143,7 +145,7 @@ def attach(parser: ArgumentParser) -> None:
 
 
 def wait(parser: ArgumentParser) -> None:
-    parser.add_argument("--wait", type=float, default=30.0, metavar="SECONDS",
+    parser.add_argument("--wait", type=amount, default=30.0, metavar="SECONDS",
                         help="how long to wait for the run's answer (default: 30)")  # fmt: skip
 
 
@@ -175,7 +177,7 @@ def go_on(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--watch",
-        type=float,
+        type=amount,
         default=30.0,
         metavar="SECONDS",
         help="how long a run of another host has to be silent to count as lost (default: 30)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 
 from tui.verbs.flags import as_json, run_name, runs
+from tui.verbs.numbers import amount, positive
 
 
 def chat(parser: ArgumentParser) -> None:
@@ -13,16 +14,18 @@ def chat(parser: ArgumentParser) -> None:
                         help="ask this and end; each --prompt begins anew")  # fmt: skip
     parser.add_argument("--which", choices=("base", "tuned", "both"), default="both",
                         help="who answers (default: both)")  # fmt: skip
-    parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="longest answer (default: 256)")
-    parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 is always the likeliest token")
-    parser.add_argument("--top-p", type=float, default=1.0, metavar="P", help="share of likely tokens that is kept")
+    parser.add_argument("--max-tokens", type=positive, default=256, metavar="N", help="longest answer (default: 256)")
+    parser.add_argument("--temperature", type=amount, default=0.0, metavar="T", help="0 is always the likeliest token")
+    parser.add_argument("--top-p", type=amount, default=1.0, metavar="P", help="share of likely tokens that is kept")
     parser.add_argument("--seed", type=int, default=42, metavar="N", help="fixes the choice when T > 0 (default: 42)")
     as_json(parser)
 
 
 def evaluate(parser: ArgumentParser) -> None:
     run_name(parser)
-    parser.add_argument("--rows", type=int, default=0, metavar="N", help="answer at most this many rows (default: 200)")
+    parser.add_argument(
+        "--rows", type=positive, default=0, metavar="N", help="answer at most this many rows (default: 200)"
+    )
     parser.add_argument("--checkpoint", metavar="NAME", help="a checkpoint of the run instead of its result")
     as_json(parser)
 
@@ -80,7 +83,7 @@ def _to_ollama(parser: ArgumentParser) -> None:
     parser.add_argument("--system", metavar="TEXT", help="with ollama: a system message that always stands first")
     parser.add_argument(
         "--context-tokens",
-        type=int,
+        type=positive,
         default=0,
         metavar="N",
         help="with ollama: num_ctx (default: 4096, or what the model takes)",

@@ -13,7 +13,8 @@ from engine.errors import UserError
 from engine.runs.control import request
 from engine.runs.events import Event, number
 from engine.runs.history import History
-from engine.runs.process import Liveness, liveness
+from engine.runs.liveness import Liveness, liveness
+from engine.runs.recover import checkpoint_step
 from engine.runs.store import Run
 from tui.steps.words import duration, gigabytes
 from tui.text import one_line
@@ -87,7 +88,10 @@ def _say_end(run: Run, now: Liveness, lines: _Lines) -> int:
     elif now.state in {"stopped", "lost", "failed"}:
         if code == 1:
             say(f"The log has the details: {run.log_path}")
-        say(f"Go on from the last checkpoint: tunewright resume {word}.")
+        if checkpoint_step(run):
+            say(f"Go on from the last checkpoint: tunewright resume {word}.")
+        elif now.state != "failed":
+            say(f"Nothing was saved yet. Start it again: tunewright resume {word}.")
     return code
 
 

@@ -12,12 +12,18 @@ from tui.steps.machine import hardware, notes, tier_title, tiers
 from tui.verbs.output import fields, paragraph, print_json, say
 from tui.verbs.places import root_of
 
+DEVICE_KEYS = ("device", "methods", "precisions", "training", "remark")
+
 
 def run(arguments: Namespace) -> int:
     """Look at the machine and say it."""
     machine = look(arguments)
     if arguments.json:
-        print_json({**as_document(machine), "tiers": [dataclasses.asdict(check) for check in tiers(machine)]})
+        abilities = (
+            {"devices": [dict(zip(DEVICE_KEYS, row, strict=True)) for row in table()]} if arguments.table else {}
+        )
+        checks = [dataclasses.asdict(check) for check in tiers(machine)]
+        print_json({**as_document(machine), "tiers": checks, **abilities})
         return 0
     say(*fields({line.label: line.text for line in hardware(machine)}))
     for check in tiers(machine):

@@ -8,16 +8,15 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import UserError
+from engine.places import runs_root
 from engine.recipe import Answer, Recipe
-from engine.recipe_keys import parse_value
-from engine.runs.store import runs_root
+from engine.recipe_keys import Value, parse_value
 from tui.answers import Answers
 from tui.jobs import run_job
-from tui.steps import facts as looking
-from tui.steps import flow
+from tui.steps import flow, looking
 from tui.steps.facts import Facts, Found
 from tui.steps.goal import suggest_goal
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 FLAG_STEPS = {"goal": "goal", "model": "model", "data": "data", "method": "method"}
 """Flag -> step whose rules it has to pass."""
+COLUMN = "data.map."
 
 
 def answers_of(arguments: Namespace, before: Mapping[str, Answer] | None = None) -> Answers:
@@ -35,15 +35,27 @@ def answers_of(arguments: Namespace, before: Mapping[str, Answer] | None = None)
     for flag, step in FLAG_STEPS.items():
         text = getattr(arguments, flag, None)
         if text is not None:
-            flow.step(step).questions[-1].apply(answers, Facts(), text)
+            _apply(answers, flag, step, text)
     for key, name in (("run.name", "name"), ("run.directory", "runs")):
         if getattr(arguments, name, None):
             answers.put(key, str(getattr(arguments, name)), "you", f"given as --{name}")
     put_settings(answers, arguments.overrides)
+    check_pretended(arguments)
     for key, name in (("pretend.vram_gb", "vram"), ("pretend.ram_gb", "ram"), ("pretend.gpus", "gpus")):
         if getattr(arguments, name, None) is not None:
             answers.put(key, f"{getattr(arguments, name):g}", "you", f"given as --{name}")
     return answers
+
+
+def _apply(answers: Answers, flag: str, step: str, text: str) -> None:
+    """Take a flag by the rules of its step. Raises UserError; a list to choose from is there on a page only."""
+    try:
+        flow.step(step).questions[-1].apply(answers, Facts(), text)
+    except UserError as error:
+        fix = error.fix.replace("Hub name, or choose one below", "Hub name")
+        fix = fix.replace("choose one below", "give a name on the Hugging Face Hub")
+        where = f"--{flag}" if error.where == flow.step(step).title else error.where
+        raise UserError(error.what, where, fix) from error
 
 
 def put_settings(answers: Answers, settings: Sequence[str]) -> None:
@@ -52,7 +64,24 @@ def put_settings(answers: Answers, settings: Sequence[str]) -> None:
         key, mark, text = setting.partition("=")
         if not mark:
             raise UserError(f"{setting!r} has no value.", f"--set {setting}", "Write it as key=value.")
-        answers.put(key.strip(), parse_value(key.strip(), text.strip()), "you", "given as --set")
+        name, value = _setting(answers, key.strip(), text.strip())
+        answers.put(name, value, "you", "given as --set")
+
+
+def _setting(answers: Answers, key: str, text: str) -> tuple[str, Value]:
+    """A key of the recipe with its value; `data.map.ROLE=COLUMN` adds one column to those that were said before."""
+    if not key.startswith(COLUMN):
+        return key, parse_value(key, text)
+    before = answers.values.get("data.map")
+    known = before.value if before is not None and isinstance(before.value, dict) else {}
+    return "data.map", {**known, key.removeprefix(COLUMN): text}
+
+
+def check_pretended(arguments: Namespace) -> None:
+    """UserError for a number of GPUs of which nothing else is known."""
+    if getattr(arguments, "gpus", None) is not None and getattr(arguments, "vram", None) is None:
+        fix = "Say how much memory each has, as in --vram 24 --gpus 2; or leave it out."
+        raise UserError("--gpus pretends GPUs, and --vram says how large they are.", "--gpus", fix)
 
 
 def require(answers: Answers, *keys: str) -> None:
@@ -93,6 +122,7 @@ def recipe_of(arguments: Namespace) -> tuple[Recipe, Answers, Facts]:
     answers = answers_of(arguments)
     require(answers, "model.source", "data.source")
     facts = look_up(answers)
+    refuse_unusable_data(facts)
     return review.recipe(answers, facts), answers, facts
 
 
@@ -105,7 +135,31 @@ def recipe_from(path: Path, arguments: Namespace) -> tuple[Recipe, Answers, Fact
     fixed = {key: Answer(answer.value, "previous", answer.reason) for key, answer in recipe.answers.items()}
     extra = {key: answer for key, answer in changed.values.items() if key not in recipe.answers}
     answers = Answers(values={**fixed, **extra})
-    return recipe, answers, look_up(answers)
+    facts = look_up(answers)
+    refuse_unusable_data(facts)
+    return recipe, answers, facts
+
+
+def unusable_data(facts: Facts) -> UserError | None:
+    """What keeps the data from being trained on, as the data job found it. Columns are mended by two flags."""
+    result = facts.data.value or {}
+    found = next((one for one in result.get("findings", ()) if one.get("severity") == "block"), None)
+    if found is None:
+        return None
+    fix = f"{found.get('fix', '')} {columns_example(result)}".strip()
+    return UserError(str(found.get("what", "")), str(found.get("where", "")), fix)
+
+
+def columns_example(result: Mapping[str, Any]) -> str:
+    """How columns are named by flags, where no format was recognised in what the data job found; else empty."""
+    return "" if result.get("format") else 'As in: --set data.map.prompt="COLUMN" --set data.map.completion="COLUMN".'
+
+
+def refuse_unusable_data(facts: Facts) -> None:
+    """Said before the questions that hang on it, such as the goal. Raises UserError."""
+    problem = unusable_data(facts)
+    if problem is not None:
+        raise problem
 
 
 def check_room(answers: Answers, facts: Facts) -> None:

@@ -16,16 +16,16 @@ from engine.plan.several_gpus import best_sharing, sharings
 from engine.recipe_keys import KEYS
 from tui.answers import Answers
 from tui.jobs import run_job
-from tui.steps import facts as looking
+from tui.steps import looking
 from tui.steps.words import METHOD_TITLES, count, duration, gigabytes, shown
-from tui.verbs.making import answers_of, doubts, look_up, require
+from tui.verbs.making import answers_of, doubts, look_up, require, unusable_data
 from tui.verbs.output import fields, paragraph, print_json, say, table, warn
 
 if TYPE_CHECKING:
     from engine.plan.plan import MethodPlan, Plan
 
 FITS = {"fits": "yes", "tight": "tight", "no": "no"}
-WAYS = {"ddp": "data parallel", "fsdp2": "sharded, FSDP2"}
+WAYS = {"ddp": "data parallel", "fsdp2": "sharded, FSDP2", "zero2": "sharded, ZeRO-2", "zero3": "sharded, ZeRO-3"}
 
 
 def run(arguments: Namespace) -> int:
@@ -45,6 +45,9 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         print_json(plan.as_dict())
         return 0
+    problem = unusable_data(facts)
+    if problem is not None:
+        warn(f"The plan is for data that cannot be trained on as it is. {problem}")
     for doubt in doubts(answers, facts, ("data",)):
         warn(doubt)
     show(plan, facts.method(answers))
@@ -117,7 +120,8 @@ def show(plan: Plan, name: str = "") -> None:
 
 def _row(method: MethodPlan) -> tuple[str, ...]:
     time = duration(method.seconds) if method.seconds else "?"
-    return (METHOD_TITLES.get(method.name, method.name), FITS.get(method.verdict, method.verdict),
+    fits = FITS.get(method.verdict, method.verdict) if method.available else "no"
+    return (METHOD_TITLES.get(method.name, method.name), fits,
             gigabytes(method.memory.total_bytes), gigabytes(method.host_memory_bytes), gigabytes(method.disk_bytes),
             time)  # fmt: skip
 

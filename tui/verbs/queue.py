@@ -10,10 +10,12 @@ from typing import Any
 from engine.errors import UserError
 from engine.machine.detect import detect_machine
 from engine.machine.packages import require_training_packages
+from engine.places import runs_root
 from engine.recipe import Recipe
-from engine.runs.queue import Queue, list_queues, make_queue, open_queue, standing
+from engine.runs.local_paths import check_file
+from engine.runs.queue import Queue, check_queue_name, list_queues, make_queue, open_queue, standing
 from engine.runs.queue_work import launch_worker
-from engine.runs.store import Run, create_run, fresh_name, runs_root
+from engine.runs.store import Run, create_run, fresh_name
 from tui.verbs.output import print_json, say, table
 from tui.verbs.places import root_of
 from tui.verbs.sweep import expand, name_of, parse_sweep
@@ -24,14 +26,11 @@ POLL_SECONDS = 2.0
 
 def run(arguments: Namespace) -> int:
     """Show, stop, go on with, or make a queue."""
+    _check_flags(arguments)
     if arguments.stop:
-        queue = open_queue(arguments.stop)
-        queue.ask_to_stop()
-        return _tell(queue, arguments, "Its runs are saving and stopping; no other starts.")
+        return _stop(open_queue(arguments.stop), arguments)
     if arguments.go_on:
-        queue = open_queue(arguments.go_on)
-        launch_worker(queue)
-        return _tell(queue, arguments)
+        return _go_on(open_queue(arguments.go_on), arguments)
     if arguments.show or not arguments.recipes:
         return _show(arguments)
     require_training_packages()
@@ -40,13 +39,46 @@ def run(arguments: Namespace) -> int:
     return _tell(queue, arguments)
 
 
+def _check_flags(arguments: Namespace) -> None:
+    """UserError for flags that contradict each other, or that nothing would come of."""
+    asked = [flag for flag in ("stop", "go_on", "show") if getattr(arguments, flag)]
+    flags = [f"--{flag.replace('_', '-')}" for flag in asked]
+    if len(asked) > 1 or (asked and (arguments.recipes or arguments.sweep)):
+        what = f"{' and '.join(flags)} {'are' if len(asked) > 1 else 'is'} about a queue that exists."
+        raise UserError(what, "command line", "Give one of them, without recipes and --sweep.")
+    needing = [flag for flag in ("sweep", "per_gpu", "name") if getattr(arguments, flag)]
+    if needing and not asked and not arguments.recipes:
+        flag = f"--{needing[0].replace('_', '-')}"
+        raise UserError(f"{flag} needs a recipe.", "command line", f"tunewright queue recipe.toml {flag} ...")
+
+
+def _stop(queue: Queue, arguments: Namespace) -> int:
+    if not queue.worked_on:
+        alive = [
+            f" {one.name} goes on by itself: tunewright stop {one.word}." for one, now in standing(queue) if now.alive
+        ]
+        what = f"{queue.name}: nobody works on it, so there is nothing to stop.{''.join(alive)}"
+        return _tell(queue, arguments, what)
+    queue.ask_to_stop()
+    return _tell(queue, arguments, "Its runs are saving and stopping; no other starts.")
+
+
+def _go_on(queue: Queue, arguments: Namespace) -> int:
+    if all(now.state == "finished" for _, now in standing(queue)):
+        return _tell(queue, arguments, f"{queue.name}: every run has finished, so there is nothing to go on with.")
+    launch_worker(queue)
+    return _tell(queue, arguments)
+
+
 def _make(arguments: Namespace) -> Queue:
     """Check every recipe, then make every run, then the queue over them. Raises UserError."""
+    check_queue_name(arguments.name or "")
     sweeps = [parse_sweep(text) for text in arguments.sweep]
     root = root_of(arguments) if arguments.runs else runs_root()
     planned: list[tuple[Recipe, dict[str, str], str]] = []
     for path in arguments.recipes:
         recipe = Recipe.load(Path(path).expanduser())
+        check_file(recipe.data.source)
         stem = recipe.run.name or Path(path).stem
         planned += [(one, changed, name_of(stem, changed)) for one, changed in expand(recipe, sweeps)]
     devices = _gpus(root) if arguments.per_gpu else [""]
@@ -75,7 +107,8 @@ def _tell(queue: Queue, arguments: Namespace, words: str = "") -> int:
         return 0
     usual = f"{queue.name}: {len(queue.runs())} runs, at most {len(queue.devices())} at a time, in the background."
     say(words or usual)
-    say(f"See it: tunewright queue --show {queue.name}. Stop it: tunewright queue --stop {queue.name}.")
+    stop = f" Stop it: tunewright queue --stop {queue.name}." if not arguments.stop and not words else ""
+    say(f"See it: tunewright queue --show {queue.name}.{stop}")
     return 0
 
 

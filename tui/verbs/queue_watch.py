@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 
-from engine.runs.process import Liveness
+from engine.runs.liveness import Liveness
 from engine.runs.slurm import job_of, look_up
 from engine.runs.store import Run
 from tui.verbs.output import say

@@ -7,8 +7,9 @@ from argparse import Namespace
 from typing import Any
 
 from engine.errors import UserError
-from engine.runs.process import liveness
-from engine.runs.store import Run, list_runs, rescue_root
+from engine.places import rescue_root
+from engine.runs.liveness import liveness
+from engine.runs.store import Run, list_runs
 from tui.verbs.output import print_json, say, table
 from tui.verbs.places import root_of
 

@@ -23,7 +23,10 @@ def parse_sweep(text: str) -> Sweep:
         raise UserError(f"{text!r} is no sweep.", f"--sweep {text}", "Write it as key=first,second.")
     found = [parse_value(key.strip(), part.strip()) for part in values.split(",") if part.strip()]
     if len(found) < 2:
-        raise UserError(f"A sweep over one value changes nothing: {text}.", f"--sweep {text}", "Use --set for it.")
+        fix = "Give several values, or write the one into the recipe."
+        raise UserError(f"A sweep over one value changes nothing: {text}.", f"--sweep {text}", fix)
+    if any(value in found[:place] for place, value in enumerate(found)):
+        raise UserError(f"A value stands twice in the sweep: {text}.", f"--sweep {text}", "Leave one of them out.")
     return key.strip(), found
 
 

@@ -6,13 +6,14 @@ from argparse import Namespace
 from pathlib import Path
 
 from engine.machine.packages import require_training_packages
+from engine.places import runs_root
 from engine.plan.devices import check_devices, check_machine
 from engine.recipe import Recipe
 from engine.runs.detach import detachment, warnings_before_start
 from engine.runs.nodes import ONE_NODE, Nodes, first_node
 from engine.runs.process import launch, launch_rehearsal
 from engine.runs.slurm_script import FILE
-from engine.runs.store import Run, create_run, runs_root
+from engine.runs.store import Run, create_run
 from engine.runs.unsloth_place import check_backend
 from tui.answers import Answers
 from tui.steps.facts import Facts

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.answer import Answer
 from engine.errors import UserError
-from engine.exchange import axolotl, llamafactory, trl_command, unsloth_notebook
+from engine.exchange import axolotl, llamafactory, trl_command
 from engine.exchange.reading import read_foreign
 from engine.exchange.sheet import Carried
 from engine.recipe import Recipe
@@ -161,8 +161,15 @@ def test_an_unsloth_notebook(tmp_path: Path, form: str) -> None:
     assert found["training.warmup_ratio"] == round(5 / 60, 4) and found["training.seed"] == 3407
     assert found["method.target_modules"] == ["q_proj", "k_proj"] and found["training.gradient_checkpointing"] is True
     assert carried.left == {"lr_scheduler_type": "It is computed in the notebook: pick()."}
-    with pytest.raises(UserError, match="No settings of Unsloth"):
-        unsloth_notebook.carry("print(1)")
+    for text, what in (
+        ("print(1)", "No settings of Unsloth"),
+        ("{}", "The notebook|No settings"),
+        ("x=(", "no Python"),
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match=what) as caught:
+            read_foreign(path)
+        assert str(path) in caught.value.where
 
 
 @pytest.mark.parametrize(

@@ -65,3 +65,28 @@ def test_llamafactory_gets_its_dataset_info() -> None:
 def test_an_unknown_program_is_refused() -> None:
     with pytest.raises(UserError, match="no way"):
         write_foreign(recipe(), "other")
+
+
+@pytest.mark.parametrize("name, kind", [("rows.csv", "csv"), ("rows.parquet", "parquet"), ("rows.jsonl.gz", "json")])
+def test_axolotl_is_told_what_kind_of_file_it_is(name: str, kind: str) -> None:
+    files, _ = write_foreign(recipe(data__source=f"/data/{name}"), "axolotl")
+    assert yaml.safe_load(files["axolotl.yaml"])["datasets"][0]["ds_type"] == kind
+
+
+def test_rows_that_nobody_looked_at_are_no_conversations() -> None:
+    _, left = write_foreign(recipe(data__format="auto"), "axolotl")
+    assert "nobody said" in left["data.format"]
+
+
+def test_columns_have_the_names_of_dataset_info(tmp_path: Path) -> None:
+    columns: dict[str, Value] = {"data__source": "/data/rows.csv", "data__format": "prompt_completion"}
+    for mapped, expected in (
+        ({}, {"prompt": "prompt", "response": "completion"}),
+        ({"prompt": "Q", "completion": "A"}, {"prompt": "Q", "response": "A"}),
+    ):
+        files, left = write_foreign(recipe(**columns, data__map=mapped), "llamafactory")
+        info = json.loads(files["dataset_info.json"])["tunewright"]
+        assert info["columns"] == expected and not {"data.map", "data.format"} & set(left)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert read_foreign(tmp_path / "llamafactory.yaml").answers["data.map"].value == {"prompt": "Q", "completion": "A"}
