@@ -17,10 +17,10 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
+from engine.emit import Emit
 from engine.errors import UserError
 
 Request = dict[str, Any]
-Emit = Callable[[dict[str, Any]], None]
 Job = Callable[[Request, Emit, Iterator[Request]], dict[str, Any]]
 
 READ_BYTES = 65_536
@@ -28,7 +28,7 @@ READ_BYTES = 65_536
 JOBS: dict[str, str] = {
     "data": "engine.data.inspect:inspect_data",
     "rows": "engine.data.row_view:serve_rows",
-    "chat": "engine.use.chat:job",
+    "chat": "engine.use.chat_job:job",
     "evaluate": "engine.use.evaluate:job",
     "export": "engine.use.export:job",
     "leaving": "engine.use.leaving:job",

@@ -118,11 +118,15 @@ class Recipe:
         return tomlkit.dumps(document)
 
     def save(self, path: Path) -> None:
-        """Write the file whole or not at all."""
+        """Write the file whole or not at all. Raises OSError; then nothing is left beside `path`."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(self.dumps(), encoding="utf-8")
-        temporary.replace(path)
+        try:
+            temporary.write_text(self.dumps(), encoding="utf-8")
+            temporary.replace(path)
+        except OSError:  # a full disk, or a folder of that name
+            temporary.unlink(missing_ok=True)
+            raise
 
     def changed(self, values: Mapping[str, Value], source: Source, reason: str) -> Recipe:
         """The same recipe with some values replaced."""

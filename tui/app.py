@@ -45,6 +45,8 @@ class TunewrightApp(ThriftyApp):
         Binding("ctrl+p,f2", "command_palette", "All actions", tooltip="Every action by its name.", show=False,
                 id="app.actions"),
         Binding("ctrl+c", "copy_or_leave", "Leave", show=False, id="app.interrupt"),
+        Binding("ctrl+z", "to_the_shell", "To the shell", tooltip="Stop this program for a while; `fg` comes back.",
+                show=False, id="app.suspend"),
     ]  # fmt: skip
 
     def __init__(self, start: Literal["home", "wizard", "attach"] = "home", answers: Answers | None = None,
@@ -142,6 +144,14 @@ class TunewrightApp(ThriftyApp):
             self.notify("Press Ctrl+Q to leave. Your answers are saved, and runs go on.", markup=False)
         else:
             self.screen.action_copy_text()
+
+    def action_to_the_shell(self) -> None:
+        """Stop as any program does at Ctrl+Z, with its answers kept. Where no shell waits nobody could wake it."""
+        if os.getpgrp() == os.getsid(0):
+            self.notify("There is no shell to go to: Tunewright was started without one.", markup=False)
+            return
+        self._keep_answers()
+        self.action_suspend_process()
 
     def _keep_answers(self) -> None:
         for screen in self.screen_stack:

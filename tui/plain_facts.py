@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tui.steps import data, machine, model
+from tui.steps import data_words, machine, model
 from tui.steps.facts import Facts
 
 KIND_WORDS = {"trained": "[learned] ", "cut": "[cut off] "}
@@ -18,7 +18,7 @@ def known_lines(step: str, facts: Facts) -> list[str]:
         return model.facts_lines(facts)
     if step == "method":
         reason = [facts.plan.value.reason] if facts.plan.value else []
-        return [*data.facts_lines(facts), *_first_row(facts), *reason]
+        return [*data_words.facts_lines(facts), *_first_row(facts), *reason]
     return []
 
 
@@ -35,6 +35,6 @@ def _machine(facts: Facts) -> Iterator[str]:
 
 def _first_row(facts: Facts) -> list[str]:
     for preview in (facts.data.value or {}).get("previews", ()):
-        pieces = [KIND_WORDS.get(kind, "") + text for text, kind in data.preview_pieces(preview)]
+        pieces = [KIND_WORDS.get(kind, "") + text for text, kind in data_words.preview_pieces(preview)]
         return ["The first row as the model sees it:", "".join(pieces)]
     return []

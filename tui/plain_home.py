@@ -10,7 +10,7 @@ from tui.places import answers_path
 
 if TYPE_CHECKING:
     from engine.runs.store import Run
-    from tui.plain import Console
+    from tui.plain_console import Console
     from tui.screens.run_list import RunLine
 
 MOST_RUNS = 10

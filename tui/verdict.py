@@ -11,9 +11,7 @@ from math import isnan
 from engine.runs.history import History
 from tui.charts.decimate import Series
 from tui.preference_verdict import judge_preferences
-from tui.verdict_words import Mood, Verdict
-
-__all__ = ["Mood", "Verdict", "judge"]
+from tui.verdict_words import Verdict
 
 LEAST_STEPS = 10
 NOTHING_LEFT = 0.01

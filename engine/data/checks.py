@@ -1,86 +1,26 @@
-"""What can be wrong with training data that reads and renders: each finding with its count, first place and remedy."""
+"""What can be wrong with rows that could be read, before any model is looked at."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from engine.data.conversations import order_problems
 from engine.data.counted import count_rows
-from engine.data.dataset import Dataset, count_kinds
+from engine.data.dataset import Dataset
 from engine.data.examples import Example
+from engine.data.finding import Finding, Severity
 from engine.data.fingerprint import row_key
 from engine.data.json_values import JsonError, parse_json
 from engine.data.labelled_lines import labels_of
 from engine.data.rows import snippet
-from engine.data.usable import BLOCKING_SHARE
+from engine.data.turn_order import order_problems
 
-Severity = Literal["block", "warn", "note"]
 FEWEST_ROWS = 100
 MOST_ROWS = 10_000
 """100 to 10 000 rows is the healthy range for adapting a model to a task."""
 SKEWED = 10
 """The largest class may have this many times the rows of the smallest before it is said."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing a person should know. `what` is a whole sentence, `where` the first row, `fix` what to do.
-
-    `remedy` is a change of answers that mends it by one key (recipe key -> value), empty when there is none.
-    """
-
-    kind: str
-    severity: Severity
-    count: int
-    what: str
-    where: str = ""
-    fix: str = ""
-    remedy: dict[str, Any] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
-
-
-def check_reading(dataset: Dataset) -> list[Finding]:
-    """Rows that could not be read or converted."""
-    total = max(1, dataset.rows + dataset.report.bad_row_count)
-    found: list[Finding] = []
-    if dataset.report.bad_row_count:
-        first = dataset.report.bad_rows[0]
-        found.append(_rows_lost("unreadable", dataset.report.bad_row_count, total, first.where, first.reason))
-    for kind, number, skipped in count_kinds(dataset.skipped, dataset.skipped_counts):
-        found.append(_rows_lost(kind, number, total, skipped.where, skipped.reason))
-    return [*found, *check_types(dataset)]
-
-
-def check_types(dataset: Dataset) -> list[Finding]:
-    """Columns that hold another kind of value further down in the file."""
-    used = set(dataset.detected.map.values())
-    found: list[Finding] = []
-    for change in dataset.types.of(dataset.detected.columns):
-        column = snippet(change.column, 40)
-        what = f'The column "{column}" begins with {change.before} and holds {change.after} from here on'
-        fix = "It is used as it stands. Check that both are meant." if change.column in used else "It is not used."
-        severity: Severity = "warn" if change.column in used else "note"
-        others = f"{what} ({count_rows(change.rows)} of another kind)."
-        found.append(Finding("type changes", severity, change.rows, others, change.where, fix))
-    return found
-
-
-def _rows_lost(kind: str, number: int, total: int, where: str, reason: str) -> Finding:
-    severity: Severity = "block" if number / total > BLOCKING_SHARE else "warn"
-    return Finding(
-        kind,
-        severity,
-        number,
-        f"{count_rows(number)} cannot be used. The first: {reason}",
-        where,
-        "Mend the rows, or leave them out.",
-    )
 
 
 def check_examples(dataset: Dataset) -> list[Finding]:
@@ -243,10 +183,3 @@ def _json_fault(text: str) -> str:
     except JsonError as error:
         return error.reason
     return ""
-
-
-def worst(findings: Iterable[Finding]) -> Severity | None:
-    """The gravest severity among findings."""
-    order: tuple[Severity, ...] = ("block", "warn", "note")
-    present = {finding.severity for finding in findings}
-    return next((severity for severity in order if severity in present), None)

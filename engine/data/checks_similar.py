@@ -6,8 +6,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from engine.data.checks import Finding
 from engine.data.examples import Example
+from engine.data.finding import Finding
 from engine.data.fingerprint import row_key
 from engine.data.similar import THRESHOLD, NearIndex, common_pieces
 

@@ -7,9 +7,9 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
-from engine.data.checks import Finding
 from engine.data.checks_similar import check_similar
 from engine.data.examples import Example
+from engine.data.finding import Finding
 from engine.data.rows import snippet
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f]")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from engine.data.checks import Finding, Severity
 from engine.data.counted import count_rows
 from engine.data.examples import Example, RowProblem
+from engine.data.finding import Finding, Severity
 from engine.data.lengths import Lengths
 from engine.data.rows import snippet
 from engine.data.token_facts import TokenFacts

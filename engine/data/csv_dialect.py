@@ -11,7 +11,6 @@ from typing import Literal
 
 from engine.data.aliases import is_known_name
 from engine.data.rows import ReadOptions, ReadReport
-from engine.errors import UserError
 
 _DELIMITERS = (",", "\t", ";", "|")
 _NAMES = {",": "comma", "\t": "tab", ";": "semicolon", "|": "vertical bar"}
@@ -129,10 +128,3 @@ def _differs_from_body(first: list[str], body: list[list[str]]) -> bool:
         if cell.strip() and below.count(cell) >= max(1, len(below) // 10):
             return False
     return all(re.match(r"[^\W\d]", cell.strip()) for cell in first if cell.strip())
-
-
-def check_delimiter(text: str) -> str:
-    """One character that can separate cells. UserError else."""
-    if len(text) != 1 or text in {'"', "\n", "\r"}:
-        raise UserError(f"{text!r} cannot separate cells.", "delimiter", "Give one character, such as ; or a tab.")
-    return text

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.data.csv_dialect import Dialect, decide_dialect
-from engine.data.json_rows import no_rows
 from engine.data.lines import TextFile
-from engine.data.rows import ReadOptions, ReadReport, Row, snippet
+from engine.data.rows import ReadOptions, ReadReport, Row, no_rows, snippet
 from engine.errors import UserError
 
 LONGEST_CELL = 16 << 20

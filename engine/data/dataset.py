@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from engine.data.column_types import ColumnTypes
-from engine.data.convert import FORMATS, to_example
 from engine.data.detect import DetectedFormat, detect_format
 from engine.data.examples import Example, RowProblem
+from engine.data.formats import FORMATS, to_example
 from engine.data.labelled_lines import labels_of
 from engine.data.rows import ReadOptions, ReadReport, Row, snippet
 from engine.data.sampling import Sampler

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.data.checks import Finding
-from engine.data.convert import FORMATS
 from engine.data.dataset import SAMPLE_ROWS, Dataset, choose_format, count_kinds
 from engine.data.detect import detect_format
 from engine.data.early import early_examples
 from engine.data.examples import Example
+from engine.data.finding import Finding
+from engine.data.formats import FORMATS
 from engine.data.preview import bare_preview
 from engine.data.rows import ReadReport, Row
 from engine.data.split import suggested_held_out

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from engine.data.checks import Finding
 from engine.data.checks_tokens import check_refused, check_tokens
 from engine.data.dataset import Dataset
 from engine.data.document import shown
 from engine.data.examples import Example
+from engine.data.finding import Finding
 from engine.data.lengths import Lengths, measure_lengths
 from engine.data.mixing import MoreData, weighted
 from engine.data.preview import preview

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from engine.data.convert import to_example
 from engine.data.detect import DetectedFormat
 from engine.data.examples import Example, RowProblem
+from engine.data.formats import to_example
 from engine.data.rows import Row
 
 EARLY_ROWS = 50

@@ -17,6 +17,9 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16", "UTF-16."),
     (codecs.BOM_UTF16_BE, "utf-16", "UTF-16."),
 )
+SAMPLED_BYTES = 65536
+_CONTROL_SHARE = 0.04
+"""Of bytes that are spread evenly 11 % are such; no code page uses them for letters."""
 _ZERO_SHARE = 0.3
 """UTF-16 of Western text has a zero in nearly every second byte; UTF-8 text has none."""
 
@@ -63,12 +66,16 @@ def _named(path: Path, name: str, report: ReadReport) -> str:
 
 def not_decodable(path: Path, line: int, error: UnicodeDecodeError, raw: bytes) -> UserError:
     """What to say about bytes that are not text in the encoding: line, byte, and what they would be elsewhere."""
+    if _is_binary(raw):
+        what = f"{path.name} is not text: it holds bytes that no text has."
+        return UserError(what, str(path), "Give a file with rows of text, saved as UTF-8.")
     byte = error.object[error.start]
     column = error.start - (error.object.rfind(b"\n", 0, error.start) + 1) + 1
     fix = "Save the file as UTF-8, or say its encoding."
     if error.encoding in {"utf-8", "utf_8"}:
         codec, preview = suggest_encoding(raw)
-        fix = f'If "{preview}" is right, set data.encoding to {codec}; else save the file as UTF-8.'
+        said = f"set data.encoding to {codec} (--set data.encoding={codec})"
+        fix = f'If "{preview}" is right, {said}; else save the file as UTF-8.'
     name = {"utf-8": "UTF-8", "utf_8": "UTF-8"}.get(error.encoding, error.encoding)
     return UserError(
         f"Line {line} is not {name}: byte 0x{byte:02X} at byte {column} of the line.", f"{path}:{line}", fix
@@ -80,7 +87,13 @@ def suggest_encoding(raw: bytes) -> tuple[str, str]:
     codec = _detected(raw)
     first = next((index for index, byte in enumerate(raw) if byte > 0x7F), 0)
     around = raw[max(0, first - 20) : first + 20]
-    return codec, snippet(around.decode(codec, "replace"))
+    return codec, snippet(around.decode(codec, "replace").strip())
+
+
+def _is_binary(raw: bytes) -> bool:
+    """Whether control bytes are too many for any text: one that was damaged has a few, a picture every tenth."""
+    sample = raw[:SAMPLED_BYTES]
+    return sum(byte < 0x20 and byte not in b"\t\n\r\f" for byte in sample) > _CONTROL_SHARE * len(sample)
 
 
 _FEWEST_BYTES = 4
@@ -88,13 +101,13 @@ _FEWEST_BYTES = 4
 
 
 def _detected(raw: bytes) -> str:
-    if sum(byte > 0x7F for byte in raw[:65536]) < _FEWEST_BYTES:
+    if sum(byte > 0x7F for byte in raw[:SAMPLED_BYTES]) < _FEWEST_BYTES:
         return _western(raw)
     try:
         from_bytes = importlib.import_module("charset_normalizer").from_bytes
     except ImportError:
         return _western(raw)
-    sample = raw[:65536]
+    sample = raw[:SAMPLED_BYTES]
     best = from_bytes(sample).best()
     if best is None or best.encoding in {"ascii", "utf_8"}:
         return _western(raw)

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-CONVERSATION_ROLES = ("system", "user", "assistant", "tool")
-
 
 class RowProblem(Exception):
     """Why one row cannot become an example. `kind` groups equal problems; `str()` is a whole sentence."""

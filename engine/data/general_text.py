@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from engine.data.dataset import load_dataset
 from engine.data.examples import RowProblem
-from engine.data.render import Rendered, Renderer, text_pieces
+from engine.data.render import Renderer
+from engine.data.rendered import Rendered, text_pieces
 from engine.recipe import Recipe
 
 ROWS, PIECES = 1000, 64

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.data.checks import Finding, check_examples, check_reading, worst
+from engine.data.checks import check_examples
+from engine.data.checks_reading import check_reading
 from engine.data.checks_similar import check_leaks
 from engine.data.checks_text import check_texts
 from engine.data.counted import count_rows
@@ -16,17 +17,18 @@ from engine.data.detect import detect_format
 from engine.data.document import document, early_document, shown, unknown_document
 from engine.data.document_tokens import fill_in_tokens
 from engine.data.early import first_rows
+from engine.data.finding import Finding, worst
 from engine.data.limits import limit_this_process
 from engine.data.mixing import MoreData, parse_more
 from engine.data.preview import bare_preview
 from engine.data.render import Renderer
 from engine.data.rows import ReadOptions, ReadReport
 from engine.data.sources import open_rows
+from engine.emit import Emit
 from engine.errors import UserError
 
 KEPT_ROWS = 100_000
 """Rows whose texts and tokens are looked at; beyond it a sample stands for all, and the lengths say so."""
-Emit = Callable[[dict[str, Any]], None]
 
 
 def inspect_data(

@@ -1,18 +1,16 @@
-"""JSON, strictly: one value from a text, or values one after another from a long text."""
+"""JSON, strictly: numbers keep their digits, and what would be lost is an error that says where and why."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from engine.data.rows import WrittenFloat, snippet
 
-LARGEST_VALUE = 64 << 20
-"""Characters of the largest single element of an array that is held in memory."""
 _SURROGATE = re.compile(r"\\u[dD]")
-_SPACE = re.compile(r"[ \t\n\r]*")
+SPACE = re.compile(r"[ \t\n\r]*")
 
 
 class JsonError(ValueError):
@@ -49,7 +47,6 @@ _DECODER = json.JSONDecoder(
     parse_float=WrittenFloat, parse_constant=_refuse_constant, parse_int=_whole_number, object_pairs_hook=_unique
 )
 _SCAN: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]
-_NUMBER_GOES_ON = re.compile(r"[0-9.eE+-]*\Z")
 
 
 def parse_json(text: str) -> Any:
@@ -69,8 +66,8 @@ def parse_json(text: str) -> Any:
 
 
 def _parse_carefully(text: str) -> Any:
-    value, end = decode_at(text, _SPACE.match(text, 0).end())  # type: ignore[union-attr]
-    rest = _SPACE.match(text, end).end()  # type: ignore[union-attr]
+    value, end = decode_at(text, SPACE.match(text, 0).end())  # type: ignore[union-attr]
+    rest = SPACE.match(text, end).end()  # type: ignore[union-attr]
     if rest != len(text):
         raise JsonError(f"After the JSON value there is more: {snippet(text[rest:], 40)}", rest)
     return value
@@ -131,84 +128,3 @@ def _explained(text: str, error: json.JSONDecodeError) -> JsonError:
     here = " at the end" if at_end else f" at: {snippet(rest, 30)}"
     incomplete = at_end or error.msg.startswith("Unterminated") or len(text) - error.pos < 16
     return JsonError(words + here, error.pos, incomplete)
-
-
-class JsonCursor:
-    """Reads values one after another from blocks of text, holding little more than the value at hand."""
-
-    def __init__(self, blocks: Iterator[str]) -> None:
-        self._blocks = blocks
-        self._text = ""
-        self._at = 0
-        self._line = 1
-        self._counted = 0
-        self._ended = False
-
-    @property
-    def line(self) -> int:
-        """The line, from 1, on which the next character stands."""
-        self._line += self._text.count("\n", self._counted, self._at)
-        self._counted = self._at
-        return self._line
-
-    @property
-    def position(self) -> int:
-        """The index of the next character, for errors."""
-        return self._at
-
-    def line_at(self, position: int) -> int:
-        """The line of an index that an error of this cursor gave."""
-        return self.line + self._text.count("\n", self._at, position)
-
-    def _more(self) -> bool:
-        """Forget what was read, take in at least as much again as is left. False at the end of the text."""
-        self._line = self.line
-        parts = [self._text[self._at :]]
-        self._at = self._counted = 0
-        wanted, got = len(parts[0]), 0
-        while not self._ended and got <= wanted:
-            block = next(self._blocks, None)
-            if block is None:
-                self._ended = True
-            else:
-                parts.append(block)
-                got += len(block)
-        self._text = "".join(parts)
-        return got > 0
-
-    def peek(self) -> str:
-        """The next character that is not white space, or nothing at the end."""
-        while True:
-            self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]
-            if self._at < len(self._text):
-                return self._text[self._at]
-            if not self._more():
-                return ""
-
-    def take(self, expected: str) -> bool:
-        """Step over `expected` when it comes next."""
-        if self.peek() == expected:
-            self._at += 1
-            return True
-        return False
-
-    def value(self) -> Any:
-        """Read one value. Raises JsonError with a position for `line_at`."""
-        self.peek()
-        while True:
-            try:
-                value, end = decode_at(self._text, self._at)
-                # a number at the end of a block may go on in the next one
-                if self._ended or not _NUMBER_GOES_ON.match(self._text, end):
-                    self._at = end
-                    return value
-            except JsonError as error:
-                if self._ended or not error.incomplete:
-                    raise
-            if len(self._text) - self._at > LARGEST_VALUE:
-                raise JsonError(f"One value is longer than {LARGEST_VALUE >> 20} MB.", self._at)
-            self._more()
-
-    def rest(self, limit: int = 40) -> str:
-        """A few characters from here, for messages."""
-        return snippet(self._text[self._at : self._at + limit], limit)

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from engine.data.json_rows import no_rows
 from engine.data.packed import open_packed, packed_suffix
-from engine.data.rows import ReadOptions, ReadReport, Row
+from engine.data.rows import ReadOptions, ReadReport, Row, no_rows
 from engine.data.source import check_path
 from engine.errors import UserError
 from engine.machine.packages import install_command

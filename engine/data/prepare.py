@@ -12,9 +12,10 @@ from engine.data.examples import Example
 from engine.data.fingerprint import fingerprint, row_key
 from engine.data.general_text import FORGETTING, general_text
 from engine.data.mixing import MoreData, all_weighted, parse_more
-from engine.data.preferences import refuse_contradictions, refuse_unfit
+from engine.data.objectives import refuse_contradictions, refuse_unfit
 from engine.data.prepared import PreparedData, notes_of
-from engine.data.render import Rendered, Renderer
+from engine.data.render import Renderer
+from engine.data.rendered import Rendered
 from engine.data.rows import ReadOptions
 from engine.data.split import split_examples
 from engine.data.usable import refuse_when_little_is_left, unreadable_rows, usable_rows

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from engine.data.counted import count_rows
 from engine.data.dataset import Skipped, count_kinds
 from engine.data.examples import Example
-from engine.data.render import Rendered, Renderer, writes_date
+from engine.data.render import Renderer, writes_date
+from engine.data.rendered import Rendered
 
 
 @dataclass

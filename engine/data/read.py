@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 
 from engine.data.csv_rows import read_csv
-from engine.data.json_rows import read_json, read_json_lines
+from engine.data.json_lines import read_json_lines
+from engine.data.json_rows import read_json
 from engine.data.parquet_rows import read_parquet
 from engine.data.rows import ReadOptions, ReadReport, Row
 from engine.data.source import ROW_SUFFIXES, check_path, row_suffix
@@ -26,6 +27,14 @@ _READERS: dict[str, _Reader] = {
     ".md": read_text,
     ".parquet": read_parquet,
 }
+
+_SHEET = "Save the sheet as CSV (UTF-8) in the program that made it. "
+_DOCUMENT = "Save its text as .txt, with a blank line between two texts. "
+_SAVE_AS = {
+    ".xlsx": _SHEET, ".xls": _SHEET, ".ods": _SHEET, ".numbers": _SHEET, ".docx": _DOCUMENT, ".doc": _DOCUMENT,
+    ".odt": _DOCUMENT, ".rtf": _DOCUMENT, ".pdf": _DOCUMENT, ".zip": "Unpack it first. ",
+}  # fmt: skip
+"""What a person does with a file of another program."""
 
 
 def read_rows(
@@ -48,7 +57,7 @@ def _read_file(path: Path, options: ReadOptions, report: ReadReport) -> Iterator
         raise UserError(
             f"{path.name} has {ending}, which is not a known data format.",
             str(path),
-            f"Known endings are {', '.join(ROW_SUFFIXES)}.",
+            f"{_SAVE_AS.get(row_suffix(path), '')}Known endings are {', '.join(ROW_SUFFIXES)}.",
         )
     if facts.st_size == 0:
         raise UserError(f"{path.name} is empty.", str(path), "Give a file with at least one row.")

@@ -12,14 +12,13 @@ from typing import Literal
 from tokenizers import Encoding
 
 from engine.data.examples import Example, RowProblem, Turn
-from engine.data.rendered import IGNORED, Rendered, cut_to, text_pieces
+from engine.data.rendered import IGNORED, Rendered, cut_to
 from engine.data.spans import SpanFinder
 from engine.data.template import ChatTemplate, TemplateFault
-from engine.data.template_process import Rendering, Request, TemplateProcess, render_request
+from engine.data.template_process import TemplateProcess
+from engine.data.template_rendering import Rendering, Request, render_request
 from engine.data.tokenizer import ModelTokenizer
 from engine.errors import UserError
-
-__all__ = ["FIXED_DATE", "IGNORED", "Rendered", "Renderer", "plain_template", "text_pieces", "writes_date"]
 
 PLAIN_TEMPLATE = Path(__file__).resolve().parents[2] / "assets" / "templates" / "plain.jinja"
 FIXED_DATE = datetime.datetime(2024, 7, 26)

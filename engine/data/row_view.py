@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.data.convert import to_example
 from engine.data.examples import Example, RowProblem
+from engine.data.formats import to_example
 from engine.data.limits import limit_this_process
 from engine.data.preview import bare_preview, mark_specials, preview
-from engine.data.render import Rendered, Renderer
+from engine.data.render import Renderer
+from engine.data.rendered import Rendered
 from engine.data.row_walk import Abandoned, RowWalk
 from engine.data.rows import ReadOptions, Row, as_text, snippet
 from engine.data.token_facts import stops_at_end
+from engine.emit import Emit
 from engine.errors import UserError
 
-Emit = Callable[[dict[str, Any]], None]
 Request = dict[str, Any]
 SAID_EVERY_SECONDS = 0.25
 _AT_ONCE = 64

@@ -6,7 +6,10 @@ import json
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from engine.errors import UserError
 
 SNIPPET_CHARACTERS = 200
 
@@ -88,6 +91,11 @@ class ReadReport:
         self.bad_row_count += 1
         if len(self.bad_rows) < self.KEPT_BAD_ROWS:
             self.bad_rows.append(BadRow(where, reason))
+
+
+def no_rows(path: Path) -> UserError:
+    """What an empty file gets."""
+    return UserError(f"{path.name} has no rows.", str(path), "Give a file with at least one row.")
 
 
 class WrittenFloat(float):

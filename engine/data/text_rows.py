@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.data.json_rows import no_rows
 from engine.data.lines import TextFile
-from engine.data.rows import ReadOptions, ReadReport, Row
+from engine.data.rows import ReadOptions, ReadReport, Row, no_rows
 
 LONGEST_BLOCK = 8 << 20
 """Characters after which a block is ended at a line end, so that memory stays bounded."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from engine.data.examples import Example, RowProblem
 from engine.data.preferences import rejected_example
-from engine.data.render import IGNORED, Rendered, Renderer
+from engine.data.render import Renderer
+from engine.data.rendered import IGNORED, Rendered
 
 _AT_ONCE = 512
 

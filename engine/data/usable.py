@@ -8,7 +8,7 @@ from engine.data.dataset import Dataset, Skipped, count_kinds
 from engine.data.examples import Example, RowProblem
 from engine.data.preferences import render_objective
 from engine.data.prepared import PreparedData
-from engine.data.render import Rendered, text_pieces
+from engine.data.rendered import Rendered, text_pieces
 from engine.errors import UserError
 from engine.recipe import Recipe
 

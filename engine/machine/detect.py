@@ -8,17 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.machine.abilities import ABILITIES
-from engine.machine.gpus import BF16_CAPABILITY, Gpu, GpuUser, read_nvidia
+from engine.machine.gpus import BF16_CAPABILITY, Gpu
 from engine.machine.host import GIB, Host, read_host
+from engine.machine.nvidia_gpus import read_nvidia
 from engine.machine.other_gpus import read_amd, read_apple, read_intel
 from engine.machine.visible import choose_visible
 
-__all__ = ["Gpu", "GpuUser", "Host", "Machine", "detect_machine", "pretend"]
-
-PRETEND_FREE_SHARE = (
-    0.975  # a card of "24 GB" (24 GiB) with nothing running offers about 23.4 GiB: the driver keeps the rest
-)
-PRETEND_RAM_SHARE = 0.9  # an idle system holds about a tenth of its memory
+PRETEND_FREE_SHARE = 0.975
+"""A card of "24 GB" (24 GiB) with nothing running offers about 23.4 GiB: the driver keeps the rest."""
+PRETEND_RAM_SHARE = 0.9
+"""An idle system holds about a tenth of its memory."""
 
 
 @dataclass(frozen=True)

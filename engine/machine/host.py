@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.machine.cgroups import GroupLimits, read_limits
+from engine.places import model_cache_directory, runs_root
 
 GIB = 1 << 30
 
@@ -36,7 +37,7 @@ def read_host(runs_directory: Path | None = None) -> Host:
     total, available, swap = _memory(limits)
     group = read_limits()
     total, available = _capped(total, available, group, limits)
-    runs = runs_directory if runs_directory is not None else default_runs_directory()
+    runs = runs_directory if runs_directory is not None else runs_root()
     free, place = free_bytes(runs, limits)
     cache = model_cache_directory()
     cache_free, cache_place = free_bytes(cache, [])
@@ -44,23 +45,6 @@ def read_host(runs_directory: Path | None = None) -> Host:
     return Host(
         total, available, cpu_count(group, limits), free, place, tuple(limits), swap, shared, cache_free, cache_place
     )
-
-
-def default_runs_directory() -> Path:
-    """Where runs are kept when nothing else was said: $TUNEWRIGHT_HOME/runs, else ~/tunewright/runs."""
-    home = os.environ.get("TUNEWRIGHT_HOME")
-    return (Path(home) if home else Path("~/tunewright").expanduser()) / "runs"
-
-
-def model_cache_directory() -> Path:
-    """The Hub's cache, by the same rules as huggingface_hub (HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME), without
-    importing it."""
-    explicit = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    if explicit:
-        return Path(explicit).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or f"{base}/huggingface"
-    return Path(home).expanduser() / "hub"
 
 
 def free_bytes(directory: Path, limits: list[str]) -> tuple[int, str]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 from engine.errors import UserError
-from engine.machine.packages import install_command
+from engine.machine.packages import install_command, is_installed
 from engine.recipe_keys import TRACKERS
 
 
@@ -15,14 +14,7 @@ def require_trackers(names: Sequence[str]) -> None:
     unknown = [name for name in names if name not in TRACKERS]
     if unknown:
         raise UserError(f"{unknown[0]!r} is no tracker.", "tracking.to", f"Use some of: {', '.join(TRACKERS)}.")
-    missing = [name for name in names if not _installed(name)]
+    missing = [name for name in names if not is_installed(name)]
     if missing:
         what = f"The package of a tracker is not installed: {', '.join(missing)}."
         raise UserError(what, "tracking.to", f"Install it with: {install_command(*missing)}")
-
-
-def _installed(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False

@@ -6,18 +6,9 @@ blob.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-
-def cache_directory() -> Path:
-    """Where the Hub's files are kept, by the same rules as huggingface_hub (HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME)."""
-    explicit = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    if explicit:
-        return Path(explicit).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or f"{base}/huggingface"
-    return Path(home).expanduser() / "hub"
+from engine.places import model_cache_directory
 
 
 def cached_snapshot(source: str, revision: str = "") -> Path | None:
@@ -32,13 +23,5 @@ def cached_snapshot(source: str, revision: str = "") -> Path | None:
     return snapshot if snapshot.is_dir() else None
 
 
-def unfinished_bytes(source: str) -> int:
-    """Bytes of downloads of this model that were begun and not finished."""
-    try:
-        return sum(file.stat().st_size for file in (_folder(source) / "blobs").glob("*.incomplete"))
-    except OSError:
-        return 0
-
-
 def _folder(source: str) -> Path:
-    return cache_directory() / ("models--" + source.replace("/", "--"))
+    return model_cache_directory() / ("models--" + source.replace("/", "--"))

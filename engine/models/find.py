@@ -11,10 +11,8 @@ from engine.errors import UserError
 from engine.models.cache import cached_snapshot
 from engine.models.hub import HubModel, fetch_small_files
 from engine.models.spec import ModelSpec, refuse_unusable, spec_from_config
-from engine.models.tokenizer_files import SpecialTokens, chat_template, read_json, special_tokens
+from engine.models.tokenizer_files import chat_template, read_json
 from engine.models.weights import PICKLES, Weights, check_weights, weight_files
-
-__all__ = ["ModelFiles", "SpecialTokens", "chat_template", "find_model", "special_tokens"]
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 BYTES_PER_PARAMETER = {"float32": 4, "float16": 2, "bfloat16": 2, "float64": 8}

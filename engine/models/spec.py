@@ -14,7 +14,8 @@ from typing import Any
 
 from engine.errors import UserError
 from engine.models.experts import EXPERT_SHAPES, experts_per_token, shared_expert_size
-from engine.models.families import FAMILIES, OTHER_SHAPES, shape_of_family
+from engine.models.families import FAMILIES, shape_of_family
+from engine.models.own_shapes import OWN_SHAPES
 from engine.models.shapes import Fields, LinearShape, Shape
 from engine.models.variants import rotary_size, sliding_window, variant_of
 
@@ -89,7 +90,7 @@ def spec_from_config(config: Mapping[str, Any], where: str) -> ModelSpec:
     note = OWN_CODE_NOTE.format(model_type) if config.get("auto_map") else ""
     if model_type in FAMILIES:
         return _spec(shape_of_family(FAMILIES[model_type], fields), config, note=note)
-    builder = OTHER_SHAPES.get(model_type) or EXPERT_SHAPES.get(model_type)
+    builder = OWN_SHAPES.get(model_type) or EXPERT_SHAPES.get(model_type)
     if builder is not None:
         return _spec(builder(fields), config, note=note)
     return _estimated(fields, model_type)
@@ -105,7 +106,7 @@ def refuse_unusable(config: Mapping[str, Any], where: str) -> None:
             "Choose a text-only model of the same family.",
         )
     architecture = str((config.get("architectures") or [""])[0])
-    known = model_type in FAMILIES or model_type in OTHER_SHAPES or model_type in EXPERT_SHAPES
+    known = model_type in FAMILIES or model_type in OWN_SHAPES or model_type in EXPERT_SHAPES
     if config.get("auto_map") and not known:
         raise UserError(
             f'Models of type "{model_type}" are not known here, and the Python code that this one brings is never run.',

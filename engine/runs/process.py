@@ -1,124 +1,29 @@
-"""The engine's process: started on its own, found again, signalled without hitting a stranger."""
+"""Starting the engine: in a session of its own, with an environment of its own, and seen to have taken its lock."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import engine
 from engine.errors import UserError
 from engine.runs.detach import detachment, scope_command
-from engine.runs.kills import killed_for_memory
-from engine.runs.lock import lock_owner
+from engine.runs.lock import Owner, lock_owner
 from engine.runs.nodes import ONE_NODE, Nodes
-from engine.runs.slurm import place_of
 from engine.runs.store import Run
 from engine.runs.unsloth_place import import_path, interpreter
 
-State = Literal["new", "running", "stalled", "stopped", "failed", "finished", "lost", "elsewhere", "queued"]
-
-STALL_SECONDS = 60.0
-"""An engine beats once a second; this long without a beat means that it hangs or is suspended."""
-
 START_SECONDS = 30.0
+"""The engine takes its lock before it imports anything heavy: tenths of a second, seconds on a slow disk."""
 REHEARSE_ONLY = "TUNEWRIGHT_REHEARSE_ONLY"
 """Set in the environment of an engine that is to stop after its rehearsal."""
-"""The engine takes its lock before it imports anything heavy: tenths of a second, seconds on a slow disk."""
 
 _children: list[subprocess.Popen[bytes]] = []
 """Kept so that Python does not warn about engines that outlive their launcher, which is their purpose."""
-
-
-@dataclass(frozen=True)
-class Liveness:
-    """Whether anybody works on a run. `detail` is a sentence for a person; `pid` is 0 when unknown."""
-
-    state: State
-    detail: str
-    pid: int = 0
-
-    @property
-    def alive(self) -> bool:
-        return self.state in {"running", "stalled"}
-
-
-def boot_id() -> str:
-    """A name for this start of this machine; empty where the system has none."""
-    with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return ""
-
-
-def identity() -> dict[str, Any]:
-    """What tells this process from every other one, for `state.json`."""
-    return {"pid": os.getpid(), "create_time": _create_time(os.getpid()), "boot_id": boot_id(),
-            "host": socket.gethostname()}  # fmt: skip
-
-
-def _create_time(pid: int) -> float:
-    """Start of a process in clock ticks since boot (Linux), or 0.0. With pid and boot id it is unique."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        return float(stat.rpartition(")")[2].split()[19])
-    return 0.0
-
-
-def liveness(run: Run) -> Liveness:
-    """The state of a run's engine, told apart by its lock, its last snapshot and this machine's boot id."""
-    state = run.state()
-    owner = lock_owner(run)
-    if owner is not None:
-        return _of_living(state, owner.pid)
-    reason, step = state.get("stop_reason"), state.get("step", 0)
-    if reason not in {"finished", "failed"} and (found := _of_job(run, reason)):
-        return found
-    if reason in {"finished", "stopped", "failed"}:
-        words = {"finished": "Finished", "stopped": "Stopped and saved", "failed": "Failed"}[reason]
-        return Liveness(reason, str(state.get("stop_detail") or f"{words} at step {step}."))
-    if not state:
-        return Liveness("new", "Not started yet.")
-    return _of_silent(state, step)
-
-
-def _of_job(run: Run, reason: Any) -> Liveness | None:
-    """What SLURM says of a run that was handed in as a job: that it waits, or that it works on another host whose
-    lock is not seen here. None without such a job."""
-    place = place_of(run)
-    if place is None or not (place.waits or place.works):
-        return None
-    if place.waits:
-        return Liveness("queued", place.sentence())
-    return None if reason else Liveness("running", place.sentence())
-
-
-def _of_silent(state: dict[str, Any], step: Any) -> Liveness:
-    """An engine without lock and without last word. Containers of one machine have other host names and one boot id,
-    and the lock, which is free, counts for all of them."""
-    here = state.get("boot_id") == boot_id() != ""
-    if not here and state.get("host") not in {None, socket.gethostname()}:
-        return Liveness("elsewhere", f"Last seen at step {step} on {state['host']}.")
-    if not here and state.get("boot_id") not in {None, ""}:
-        return Liveness("lost", f"The machine restarted after step {step}.")
-    if killed_for_memory(state):
-        return Liveness("lost", f"The system ran out of memory (RAM) and killed the engine after step {step}.")
-    return Liveness("lost", f"The engine was killed after step {step}.")
-
-
-def _of_living(state: dict[str, Any], pid: int) -> Liveness:
-    here = state.get("boot_id") == boot_id()
-    beat = state.get("mono")
-    silent = time.monotonic() - beat if here and isinstance(beat, int | float) else 0.0
-    if silent > STALL_SECONDS:
-        return Liveness("stalled", f"No sign of life for {silent:.0f} seconds.", pid)
-    return Liveness("running", f"{str(state.get('phase', 'starting')).capitalize()}.", pid)
 
 
 def launch_rehearsal(run: Run) -> int:
@@ -137,8 +42,7 @@ def launch(run: Run, resume: bool = False, environment: dict[str, str] | None = 
     """
     owner = lock_owner(run)
     if owner is not None:
-        fix = f"Look at it: tunewright attach {run.name}."
-        raise UserError(f"Run {run.name} is already being carried out (process {owner.pid}).", str(run.path), fix)
+        raise _already_at_work(run, owner)
     other = interpreter(run.recipe())
     command = [other or sys.executable, "-P", "-m", "engine", "train", str(run.path), *(["--resume"] if resume else []),
                *nodes.words()]  # fmt: skip
@@ -180,9 +84,7 @@ def _await_lock(run: Run, process: subprocess.Popen[bytes], scope: bool = False)
             return True
         if process.poll() is not None:
             if owner is not None:
-                fix = f"Look at it: tunewright attach {run.name}."
-                raise UserError(f"Run {run.name} is already being carried out (process {owner.pid}).", str(run.path),
-                                fix)  # fmt: skip
+                raise _already_at_work(run, owner)
             state = run.state()
             if state.get("stop_reason") and state.get("started") != before:
                 return True  # it said what was wrong, in its events
@@ -192,6 +94,11 @@ def _await_lock(run: Run, process: subprocess.Popen[bytes], scope: bool = False)
             raise UserError(f"The engine ended at once with code {process.returncode}.", str(run.path), fix, 1)
         time.sleep(0.02)
     return True
+
+
+def _already_at_work(run: Run, owner: Owner) -> UserError:
+    what = f"Run {run.name} is already being carried out (process {owner.pid})."
+    return UserError(what, str(run.path), f"Look at it: tunewright attach {run.name}.")
 
 
 def _last_line(path: Path) -> str:
@@ -220,52 +127,3 @@ def engine_environment(changes: dict[str, str] | None = None) -> dict[str, str]:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(home), environment.get("PYTHONPATH")]))
     environment.update(changes or {})
     return environment
-
-
-def signal_engine(run: Run, number: signal.Signals) -> bool:
-    """Send a signal to the engine of `run`, and to nobody else. False when no engine works there."""
-    owner = lock_owner(run)
-    if owner is None or owner.pid <= 1:
-        return False
-    try:
-        handle = os.pidfd_open(owner.pid)
-    except (AttributeError, OSError):  # no pidfd on this system, or the process has just gone
-        return False if hasattr(os, "pidfd_open") else _plain_signal(run, owner.pid, number)
-    try:
-        if lock_owner(run) != owner:  # it ended between the two calls, and its pid may be another's by now
-            return False
-        signal.pidfd_send_signal(handle, number)
-    except ProcessLookupError:
-        return False
-    finally:
-        os.close(handle)
-    return True
-
-
-def _plain_signal(run: Run, pid: int, number: signal.Signals) -> bool:
-    current = lock_owner(run)
-    if current is None or current.pid != pid:
-        return False
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
-        return True
-    return False
-
-
-def kill_engine(run: Run, grace_seconds: float = 10.0) -> bool:
-    """End the engine and its whole process group at once. True when nothing works there any more."""
-    owner = lock_owner(run)
-    if owner is None:
-        return True
-    group = 0
-    with contextlib.suppress(OSError):
-        group = os.getpgid(owner.pid)
-    if not signal_engine(run, signal.SIGKILL):
-        return lock_owner(run) is None
-    if group == owner.pid:  # its helpers share the group that it leads, and a group outlives its leader
-        with contextlib.suppress(OSError):
-            os.killpg(group, signal.SIGKILL)
-    deadline = time.monotonic() + grace_seconds
-    while lock_owner(run) is not None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return lock_owner(run) is None

@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
+from engine.places import home_directory
 from engine.runs.files import read_json, write_atomic
-from engine.runs.process import Liveness, liveness
-from engine.runs.store import Run, check_name, home_directory
+from engine.runs.liveness import Liveness, liveness
+from engine.runs.store import Run, check_name
 
 STOP_FILE = "stop"
+RETRY_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -82,16 +84,17 @@ class Queue:
         (self.path / STOP_FILE).unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[bool]:
-        """The worker's lock; yields False when another worker has it."""
+    def held(self, patience_seconds: float = 0.0) -> Iterator[bool]:
+        """The worker's lock; yields False when another has it, and still has it after so long.
+
+        Whoever looks whether a worker is there takes the lock for a moment, so a worker asks more than once.
+        """
         handle = os.open(self.path / "queue.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + patience_seconds
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                yield False
-                return
-            yield True
+            while not (taken := _lock(handle)) and time.monotonic() < deadline:
+                time.sleep(RETRY_SECONDS)
+            yield taken
         finally:
             os.close(handle)
 
@@ -100,6 +103,14 @@ class Queue:
         """Whether a worker is there."""
         with self.held() as free:
             return not free
+
+
+def _lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def queues_root() -> Path:
@@ -111,19 +122,38 @@ def make_queue(
     runs: Sequence[Run], devices: Sequence[str], changed: dict[str, dict[str, str]], name: str = ""
 ) -> Queue:
     """Write a new queue over runs that exist. Raises UserError when it cannot be made."""
-    chosen = check_name(name or time.strftime("queue-%Y%m%d-%H%M%S"))
+    chosen = check_queue_name(name or time.strftime("queue-%Y%m%d-%H%M%S"))
     queue = Queue(queues_root() / chosen)
     document = {"v": 1, "made": time.time(), "runs": [str(run.path) for run in runs], "devices": list(devices),
                 "changed": changed}  # fmt: skip
     try:
         queue.path.mkdir(parents=True, mode=0o700)
         write_atomic(queue.path / "queue.json", json.dumps(document, indent=1))
-    except FileExistsError as error:
-        fix = "Choose another --name."
-        raise UserError(f"There is already a queue called {chosen}.", str(queue.path), fix) from error
+    except FileExistsError as error:  # made since the name was checked
+        raise _taken(queue) from error
     except OSError as error:
         raise UserError(f"The queue cannot be written: {error.strerror}.", str(queue.path), "Make room.") from error
     return queue
+
+
+def check_queue_name(name: str) -> str:
+    """Return `name`, or "" for one that is made later, when a new queue may be called so. Raises UserError.
+
+    To be asked before the runs of a queue are made, which would be left behind.
+    """
+    if not name:
+        return ""
+    try:
+        queue = Queue(queues_root() / check_name(name))
+    except UserError as error:
+        raise UserError(f"{name!r} cannot be the name of a queue.", "--name", error.fix) from error
+    if queue.path.exists():
+        raise _taken(queue)
+    return name
+
+
+def _taken(queue: Queue) -> UserError:
+    return UserError(f"There is already a queue called {queue.name}.", str(queue.path), "Choose another --name.")
 
 
 def open_queue(name: str) -> Queue:

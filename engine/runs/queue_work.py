@@ -14,11 +14,14 @@ from pathlib import Path
 
 from engine.errors import UserError
 from engine.runs.control import request
-from engine.runs.process import engine_environment, launch, liveness
+from engine.runs.liveness import liveness
+from engine.runs.process import engine_environment, launch
 from engine.runs.queue import Queue, standing
 from engine.runs.store import Run
 
 POLL_SECONDS = 1.0
+PATIENCE_SECONDS = 0.3
+"""A viewer holds the lock for microseconds; another worker holds it to its end."""
 GONE_ON_WITH = ("lost",)
 """States of a run that a fresh worker goes on with: nobody chose that it should end."""
 
@@ -46,7 +49,7 @@ def launch_worker(queue: Queue) -> int:
 def work_off(path: Path, start: Callable[..., int] = launch, pause: Callable[[float], None] = time.sleep) -> int:
     """Work off the queue in `path`. Returns 0 when every run was dealt with, 3 when it was asked to stop."""
     queue = Queue(path)
-    with queue.held() as mine:
+    with queue.held(PATIENCE_SECONDS) as mine:
         if not mine:
             sys.stderr.write("Another worker has this queue.\n")
             return 2

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from engine.errors import UserError
 from engine.runs.control import discard_requests
-from engine.runs.process import Liveness, launch, liveness
+from engine.runs.liveness import Liveness, liveness
+from engine.runs.process import launch
 from engine.runs.slurm import job_of
 from engine.runs.store import Run, list_runs
 

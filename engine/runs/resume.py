@@ -9,6 +9,8 @@ from engine.errors import UserError
 from engine.machine.packages import require_training_packages
 from engine.runs import process
 from engine.runs.control import discard_requests
+from engine.runs.liveness import Liveness, liveness
+from engine.runs.local_paths import check_sources
 from engine.runs.nodes import ONE_NODE, Nodes
 from engine.runs.slurm import job_of, submit
 from engine.runs.slurm_script import FILE
@@ -36,9 +38,9 @@ def has_begun(run: Run) -> bool:
     return bool(run.state() or run.events_path.exists())
 
 
-def check_resumable(run: Run) -> process.Liveness:
+def check_resumable(run: Run) -> Liveness:
     """The run's state. UserError when it has finished, or waits in SLURM's queue already."""
-    now = process.liveness(run)
+    now = liveness(run)
     if now.state == "finished":
         fix = f"Begin a new run with its recipe: tunewright train {run.recipe_path}"
         raise UserError(f"Run {run.name} has finished, so there is nothing to go on with.", str(run.path), fix)
@@ -51,10 +53,12 @@ def check_resumable(run: Run) -> process.Liveness:
 def resume_run(run: Run, nodes: Nodes = ONE_NODE) -> Resumed:
     """Start what carries the run out; requests that nobody answered are forgotten first.
 
-    Raises UserError as `check_resumable` does, when SLURM does not take the job, when packages are missing here, and
-    when an engine works on the run or the new one ends at once.
+    Raises UserError as `check_resumable` does, when SLURM does not take the job, when packages are missing here, when
+    the model or the data was moved, and when an engine works on the run or the new one ends at once.
     """
     check_resumable(run)
+    if not job_of(run):  # what a job reads may be there on its own machine only
+        check_sources(run.recipe(), run.name)
     discard_requests(run)
     if job_of(run):
         return Resumed(job=submit(run, run.path / FILE))

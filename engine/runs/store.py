@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,26 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
+from engine.places import runs_root
 from engine.recipe import Answer, Recipe
 from engine.runs.files import read_json, write_atomic
+from engine.runs.local_paths import absolute_paths
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-
-
-def home_directory() -> Path:
-    """$TUNEWRIGHT_HOME, or ~/tunewright: a visible place, since checkpoints are large."""
-    return Path(os.environ.get("TUNEWRIGHT_HOME") or Path.home() / "tunewright").expanduser().absolute()
-
-
-def runs_root(directory: str = "") -> Path:
-    """The folder that holds the runs: `directory` when given, else the usual one."""
-    return Path(directory).expanduser().absolute() if directory else home_directory() / "runs"
-
-
-def rescue_root() -> Path:
-    """Where an engine saves what it holds when its run directory is deleted under it."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return state / "tunewright" / "rescue"
 
 
 @dataclass(frozen=True)
@@ -47,8 +34,8 @@ class Run:
 
     @property
     def word(self) -> str:
-        """What a person types for this run: its name, or its path where the name alone would not find it."""
-        return self.name if self.path.parent == runs_root() else str(self.path)
+        """What a person types in a shell for this run: its name, or its path where the name would not find it."""
+        return shlex.quote(self.name if self.path.parent == runs_root() else str(self.path))
 
     @property
     def recipe_path(self) -> Path:
@@ -129,9 +116,9 @@ def create_run(recipe: Recipe, root: Path | None = None, name: str | None = None
     place = root if root is not None else runs_root(recipe.run.directory)
     values = {key: answer.value for key, answer in recipe.answers.items()}
     chosen = check_name(name or recipe.run.name or suggest_name(place, values))
-    path = place / chosen
+    path, settled = place / chosen, _settled(recipe, chosen, place)
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        _make_root(place)
         path.mkdir(mode=0o700)
     except FileExistsError as error:
         fix = f"Choose another name, or go on with it: tunewright resume {chosen}."
@@ -143,7 +130,7 @@ def create_run(recipe: Recipe, root: Path | None = None, name: str | None = None
     try:
         for folder in (run.control_dir, run.checkpoints_dir, run.exports_dir):
             folder.mkdir(mode=0o700)
-        write_atomic(run.recipe_path, _settled(recipe, chosen, place).dumps())
+        write_atomic(run.recipe_path, settled.dumps())
     except OSError as error:
         shutil.rmtree(path, ignore_errors=True)
         fix = "Make room, or choose another folder with --runs."
@@ -151,14 +138,18 @@ def create_run(recipe: Recipe, root: Path | None = None, name: str | None = None
     return run
 
 
+def _make_root(place: Path) -> None:
+    """The folder that holds the runs. Raises OSError, and UserError when something else has its name."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        fix = "Choose another folder with --runs."
+        raise UserError("The runs cannot be kept there: a file has that name.", str(place), fix) from error
+
+
 def _settled(recipe: Recipe, name: str, root: Path) -> Recipe:
     """The recipe with its name and folder filled in and local paths made absolute."""
-    answers = dict(recipe.answers)
-    for key in ("model.source", "data.source", "data.validation"):
-        answer = answers[key]
-        local = Path(str(answer.value)).expanduser()
-        if answer.value and local.exists():
-            answers[key] = Answer(str(local.absolute()), answer.source, answer.reason)
+    answers = absolute_paths(recipe)
     answers["run.name"] = Answer(name, answers["run.name"].source, answers["run.name"].reason)
     answers["run.directory"] = Answer(str(root), answers["run.directory"].source, answers["run.directory"].reason)
     return Recipe.from_answers(answers)
@@ -168,9 +159,12 @@ def open_run(name: str, root: Path | None = None) -> Run:
     """The run called `name`, or the run in the directory that `name` is a path of. Raises UserError."""
     place = root or runs_root()
     is_path = os.sep in name or name.startswith((".", "~"))
-    path = Path(name).expanduser().absolute() if is_path else place / check_name(name)
-    if (path / "recipe.toml").is_file():
+    # a folder that was renamed by hand is listed, so it is found by its name, whatever that is
+    path = Path(name).expanduser().absolute() if is_path else place / (name if name.isprintable() else "")
+    if path != place and (path / "recipe.toml").is_file():
         return Run(path)
+    if not is_path:
+        check_name(name)
     known = [run.name for run in list_runs(place)]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or known[:3]
     fix = f"Did you mean {' or '.join(near)}?" if near else "Start one: tunewright, or tunewright train."

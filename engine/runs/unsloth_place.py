@@ -11,8 +11,8 @@ from pathlib import Path
 
 import engine
 from engine.errors import UserError
+from engine.places import home_directory
 from engine.recipe import Recipe
-from engine.runs.store import home_directory
 
 VARIABLE = "TUNEWRIGHT_UNSLOTH_PYTHON"
 ENGINE_NEEDS = ("psutil", "nvidia-ml-py", "tomlkit", "jinja2", "charset-normalizer", "zstandard", "pyyaml")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.emit import Emit
 from engine.errors import UserError
 from engine.runs.files import read_json
 from engine.use.combining import check_combinable, obstacle
 from engine.use.finished import Result, open_result
 from engine.use.portable import copy_tokenizer
 from engine.use.staging import MARK, staged
-
-Emit = Callable[[dict[str, Any]], None]
 
 VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM takes for --max-lora-rank (vllm/config/lora.py)."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.data.rendered import IGNORED
+from engine.emit import Emit
 from engine.errors import UserError
 from engine.use.finished import Result
 from engine.use.held_out import RowLosses
@@ -22,7 +23,6 @@ from engine.use.portable import copy_tokenizer, fill_config
 from engine.use.prompts import Prompts
 from engine.use.staging import MARK, check_room, staged
 
-Emit = Callable[[dict[str, Any]], None]
 BATCH_ROWS = 8
 USE = "from transformers import pipeline; print(pipeline('text-classification', {folder!r})('...'))"
 

@@ -11,18 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from engine.emit import Emit
 from engine.runs.files import write_atomic
 from engine.use import classifier
+from engine.use.answer_kinds import Task, task_of
 from engine.use.finished import Result, open_result
 from engine.use.generate import answer_greedily
 from engine.use.held_out import RowLosses, held_out_losses
 from engine.use.held_rows import HeldRows
 from engine.use.load import SIDES, Pair, Side
 from engine.use.prompts import Prompts
-from engine.use.scores import Scores, Task, score_answers, task_of
+from engine.use.scores import Scores, score_answers
 from engine.use.verdict import Sameness, loss_difference, sentences, share_difference
-
-Emit = Callable[[dict[str, Any]], None]
 
 ANSWER_ROWS = 200
 """Rows that are answered when the request does not say how many: enough for an interval of a few per cent."""

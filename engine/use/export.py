@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from engine.emit import Emit
 from engine.errors import UserError
 from engine.models.gguf_support import support_of
 from engine.runs.store import Run
 from engine.use.classifier import merge_classifier, refuse_text
 from engine.use.finished import Result, base_of, open_result
 from engine.use.gguf import export_gguf
-from engine.use.merge import dtype_of, into_of, merge_run
+from engine.use.merge import merge_run
+from engine.use.merge_options import dtype_of, into_of
 from engine.use.ollama import OllamaOptions, plan_ollama, write_modelfile
 from engine.use.ollama_create import create_exported, hand_over
 from engine.use.ollama_road import directory_note, ollama_road
@@ -20,7 +22,6 @@ from engine.use.prompts import Prompts
 from engine.use.publish import export_hub
 from engine.use.script import export_script
 
-Emit = Callable[[dict[str, Any]], None]
 Export = Callable[[Result, Path, Emit, dict[str, Any]], dict[str, Any]]
 
 

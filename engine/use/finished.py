@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from engine.errors import UserError
 from engine.recipe import Recipe
+from engine.recipe_parts import Method
 from engine.runs.files import read_json
 from engine.runs.store import Run
 
-Method = Literal["full", "lora", "qlora"]
 Template = Literal["model", "plain"]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.emit import Emit
 from engine.errors import UserError
 from engine.models.gguf_support import gguf_support
 from engine.use.finished import Result
@@ -17,14 +18,14 @@ from engine.use.gguf_adapter import export_adapter
 from engine.use.gguf_check import compare_with_python, python_with_llama_cpp
 from engine.use.gguf_run import CONVERTER_TYPES, run_converter
 from engine.use.gguf_tools import SCRIPT, converter
-from engine.use.merge import Into, into_of, merge_run, needed_bytes
+from engine.use.merge import merge_run, needed_bytes
+from engine.use.merge_options import Into, into_of
 from engine.use.ollama import OllamaOptions, plan_ollama, write_modelfile
 from engine.use.ollama_create import hand_over
 from engine.use.ollama_road import support_of_result
 from engine.use.prompts import Prompts
 from engine.use.staging import MARK, check_room, staged
 
-Emit = Callable[[dict[str, Any]], None]
 Quantizer = Callable[[Path, Path, str, Emit], None]
 
 K_TYPES = ("q6_k", "q5_k_m", "q4_k_m", "q4_k_s", "q3_k_m")

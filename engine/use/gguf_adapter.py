@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from engine.emit import Emit
 from engine.errors import UserError
 from engine.use.finished import Result
 from engine.use.gguf_run import CONVERTER_TYPES, run_converter
@@ -14,8 +14,6 @@ from engine.use.gguf_tools import ADAPTER_SCRIPT
 from engine.use.ollama import OllamaOptions, plan_ollama
 from engine.use.prompts import Prompts
 from engine.use.staging import MARK, staged
-
-Emit = Callable[[dict[str, Any]], None]
 
 
 def export_adapter(

@@ -6,13 +6,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.emit import Emit
 from engine.errors import UserError
-
-Emit = Callable[[dict[str, Any]], None]
 
 CONVERTER_TYPES = ("f32", "f16", "bf16", "q8_0")
 """Number formats that the converter writes itself."""

@@ -14,14 +14,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from engine.emit import Emit
 from engine.errors import UserError
 from engine.runs.files import sync_directory
-
-Emit = Callable[[dict[str, Any]], None]
 
 PACKAGE = "llama-cpp-python"
 VERSION = "0.3.36"

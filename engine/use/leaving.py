@@ -6,15 +6,14 @@ A page asks this before it asks a person, so that it offers what works and says 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+from engine.emit import Emit
 from engine.models.gguf_support import gguf_support
 from engine.use.finished import Result, open_result
 from engine.use.gguf_check import python_with_llama_cpp
 from engine.use.gguf_tools import PACKAGE, PACKAGE_BYTES, VERSION, find_converter
-
-Emit = Callable[[dict[str, Any]], None]
 
 
 def leaving(result: Result) -> dict[str, Any]:

@@ -9,60 +9,27 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import psutil
 import torch
 
+from engine.emit import Emit
 from engine.errors import UserError
 from engine.train.load import base_dtype
+from engine.use.agreement import compare, logits_of, probe_ids
 from engine.use.finished import Result
-from engine.use.generate import all_logits
 from engine.use.load import load_base, load_model, with_adapter
 from engine.use.lora_delta import NotByFilesError
+from engine.use.merge_options import DTYPES, Into, dtype_of
 from engine.use.portable import finish_model_directory
 from engine.use.prompts import Prompts
 from engine.use.shard_merge import four_bit_modules, merge_shards, stored_weights
 from engine.use.staging import MARK, check_room, staged
 
-Emit = Callable[[dict[str, Any]], None]
-Into = Literal["trained", "original"]
-"""The base to merge into: as it was under the adapter in training, or as its files hold it."""
-
-PROBES = (
-    "Hello",
-    "What is the capital of France?",
-    'Write {"size": "large"} as a sentence.',
-    "Translate to German: good morning",
-    "1, 2, 3,",
-)
 SHARD_SIZE = "5GB"
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How close two models answer on the probes.
-
-    `largest_difference` is the largest absolute difference of a logit, `largest_logit` gives the scale, and
-    `same_choice` is the share of positions where both find the same token likeliest.
-    """
-
-    largest_difference: float
-    largest_logit: float
-    same_choice: float
-    positions: int
-
-    def as_dict(self) -> dict[str, float | int]:
-        return {
-            "largest_difference": self.largest_difference,
-            "largest_logit": self.largest_logit,
-            "same_choice": self.same_choice,
-            "positions": self.positions,
-        }
 
 
 def merge_run(result: Result, out: Path, emit: Emit, into: Into = "trained", dtype: str = "",
@@ -95,21 +62,6 @@ def merge_run(result: Result, out: Path, emit: Emit, into: Into = "trained", dty
         (stage / MARK).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     size = sum(path.stat().st_size for path in out.iterdir() if path.is_file())
     return {"out": str(out), "bytes": size, **facts}
-
-
-def dtype_of(name: str) -> torch.dtype:
-    """bf16, fp16 or fp32. Raises UserError."""
-    if name not in DTYPES:
-        raise UserError(f"There is no number format {name!r}.", "dtype", f"Use one of: {', '.join(DTYPES)}.")
-    return DTYPES[name]
-
-
-def into_of(options: Mapping[str, Any]) -> Into:
-    """The option `into` of an export request. Raises UserError."""
-    into = options.get("into") or "trained"
-    if into not in {"trained", "original"}:
-        raise UserError(f"into is {into!r}.", "into", "Use trained or original.")
-    return "original" if into == "original" else "trained"
 
 
 def missing_memory_bytes(result: Result) -> int:
@@ -175,9 +127,26 @@ def _merged_in_memory(result: Result, into: Into) -> Any:
         return load_model(result.weights, "cpu")
     adapted = with_adapter(load_base(result, "cpu"), result.weights)
     if result.method == "qlora":
-        target = adapted.unload().dequantize() if into == "trained" else load_model(result.base, "cpu")
-        adapted = with_adapter(target, result.weights)
+        packed = "quantization_config" in json.loads((result.base / "config.json").read_text(encoding="utf-8"))
+        as_trained = into == "trained" or packed  # then there is no other original
+        target = adapted.unload().dequantize() if as_trained else load_model(result.base, "cpu")
+        adapted = with_adapter(_without_packing(target), result.weights)
     return adapted.merge_and_unload(safe_merge=True)
+
+
+def _without_packing(model: Any) -> Any:
+    """`model` without the conversions by which its 4-bit files were read: they cannot be turned round for saving."""
+    conversions = getattr(model, "_weight_conversions", None) or []
+    model._weight_conversions = [conversion for conversion in conversions if _turns_round(conversion)]
+    return model
+
+
+def _turns_round(conversion: Any) -> bool:
+    try:
+        conversion.reverse_transform()
+    except NotImplementedError:
+        return False
+    return True
 
 
 def _refuse_unmergeable(result: Result) -> None:
@@ -200,8 +169,7 @@ def _refuse_unmergeable(result: Result) -> None:
 
 def _dtype(result: Result, wanted: str) -> str:
     if wanted:
-        if wanted not in DTYPES:
-            raise UserError(f"dtype is {wanted!r}.", "dtype", f"Use one of: {', '.join(DTYPES)}.")
+        dtype_of(wanted)  # refuses what is none
         return wanted
     held = base_dtype(result.recipe, torch.device("cpu")) if result.is_adapter else _stored_dtype(result.weights)
     return "fp16" if held == torch.float16 else "bf16"
@@ -219,25 +187,3 @@ def needed_bytes(result: Result, bytes_per_weight: int = 2) -> int:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     width = 4 if str(config.get("dtype") or config.get("torch_dtype")) in {"float32", "None"} else 2
     return stored * bytes_per_weight // width
-
-
-def probe_ids(prompts: Prompts) -> list[list[int]]:
-    """The probes as they would be asked, as token ids."""
-    return [prompts.ids([("user", text)]) for text in PROBES]
-
-
-def logits_of(model: Any, ids: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-    """Logits at every position of every probe."""
-    return [all_logits(model, row) for row in ids]
-
-
-def compare(left: Sequence[torch.Tensor], right: Sequence[torch.Tensor]) -> Agreement:
-    """How close two lists of logits are."""
-    differences = [(a - b).abs().max().item() for a, b in zip(left, right, strict=True)]
-    same = [(a.argmax(-1) == b.argmax(-1)) for a, b in zip(left, right, strict=True)]
-    return Agreement(
-        largest_difference=max(differences),
-        largest_logit=max(a.abs().max().item() for a in left),
-        same_choice=torch.cat(same).float().mean().item(),
-        positions=sum(len(a) for a in left),
-    )

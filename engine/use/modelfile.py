@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.errors import UserError
-from engine.use.gotemplate import go_printable
+from engine.use.go_strings import go_printable
 
 Command = tuple[str, str]
 """Lower-case name ("from", "template", "system", "stop", "num_ctx", ...) and its value."""

@@ -11,14 +11,14 @@ import http.client
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from engine.emit import Emit
 from engine.errors import UserError
 
-Emit = Callable[[dict[str, Any]], None]
 DEFAULT_PORT = 11434
 _BLOCK_BYTES = 1 << 20
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.emit import Emit
 from engine.errors import UserError
 from engine.runs.files import read_json
 from engine.use.finished import Result
@@ -19,7 +20,6 @@ from engine.use.ollama_api import Ollama, version_notes
 from engine.use.prompts import Prompts
 from engine.use.staging import MARK
 
-Emit = Callable[[dict[str, Any]], None]
 COMPARED_TOKENS = 48
 MODEL_FILES = ("*.gguf", "model*.safetensors", "config.json", "generation_config.json", "tokenizer*.json",
                "special_tokens_map.json", "tokenizer.model")  # fmt: skip

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from engine.errors import UserError
 from engine.use import gotemplate
+from engine.use.go_strings import literal
 from engine.use.joints import ROLES, Joints, Message, RenderPrompt, learn_joints
 
 Conversation = Sequence[Message]
@@ -61,10 +62,10 @@ def _write(joints: Joints, suffixes: dict[str, str]) -> str:
         if before is None:
             continue
         keyword = "else if" if blocks else "if"
-        after = gotemplate.literal(suffixes.get(role, ""))
+        after = literal(suffixes.get(role, ""))
         blocks.append(f'{{{{ {keyword} eq .Role "{role}" }}}}{before}{{{{ .Content }}}}{after}')
     ending = joints.ending.removeprefix(suffixes["user"])
-    end = f'{{{{ if ne $last "assistant" }}}}{gotemplate.literal(ending)}{{{{ end }}}}' if ending else ""
+    end = f'{{{{ if ne $last "assistant" }}}}{literal(ending)}{{{{ end }}}}' if ending else ""
     body = "".join(blocks) + "{{ end }}{{ $last = .Role }}{{ end }}"
     return '{{ $last := "" }}{{ range .Messages }}' + body + end
 
@@ -101,9 +102,9 @@ def _before(joints: Joints, role: str, suffixes: dict[str, str]) -> str | None:
     conditional, keyword = "", "if"
     for previous, text in cases.items():
         if text:
-            conditional += f'{{{{ {keyword} eq $last "{previous}" }}}}{gotemplate.literal(text)}'
+            conditional += f'{{{{ {keyword} eq $last "{previous}" }}}}{literal(text)}'
             keyword = "else if"
-    return (conditional + "{{ end }}" if conditional else "") + gotemplate.literal(common)
+    return (conditional + "{{ end }}" if conditional else "") + literal(common)
 
 
 def _common_end(texts: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.data.formats import Turn
+from engine.data.examples import Turn
 from engine.data.render import Renderer
 from engine.data.tokenizer import ModelTokenizer
 from engine.errors import UserError

@@ -7,23 +7,22 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from engine.emit import Emit
 from engine.errors import UserError
 from engine.runs.files import read_json
 from engine.runs.history import load_history
 from engine.use.card import CardFacts, loss_curve_svg, model_card, public_recipe
 from engine.use.finished import Result
+from engine.use.hub_push import push
+from engine.use.licence import licence_of
 from engine.use.portable import copy_tokenizer
+from engine.use.private import refuse_private
 from engine.use.staging import MARK, staged
 
-Emit = Callable[[dict[str, Any]], None]
-
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
-_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}")
-_TEXT_SUFFIXES = {".json", ".md", ".toml", ".jinja", ".txt", ".svg", ".model"}
 _ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 LEFT_OUT = (
     "rows of your data and everything quoted from them (samples, labels)",
@@ -46,7 +45,7 @@ def export_hub(result: Result, out: Path, emit: Emit, options: dict[str, Any]) -
     if repository and not _REPOSITORY.fullmatch(repository):
         raise UserError(f"{repository!r} is not the name of a repository.", "repo", "Use the form user/name.")
     base = str(options.get("base") or _public_base(result))
-    licence, notes = _licence(result, base, str(options.get("licence") or ""))
+    licence, notes = licence_of(result, base, str(options.get("licence") or ""))
     with staged(out) as stage:
         _fill(result, stage, kind, repository or result.run.name, base, licence, emit)
         refuse_private(stage, result)
@@ -54,7 +53,7 @@ def export_hub(result: Result, out: Path, emit: Emit, options: dict[str, Any]) -
     files = sorted(path.name for path in out.iterdir() if path.name != MARK)
     if "/" not in base:
         notes.append("The base model came from a local folder, so the card has no link to it. Say base to give one.")
-    url = _push(out, repository, not options.get("public"), emit) if repository else ""
+    url = push(out, repository, not options.get("public"), emit) if repository else ""
     return {
         "to": "hub", "out": str(out), "repo": repository, "url": url, "private": not options.get("public"),
         "files": files, "card": (out / "README.md").read_text(encoding="utf-8"), "left_out": list(LEFT_OUT),
@@ -76,40 +75,6 @@ def _public_base(result: Result) -> str:
     source = result.base_source
     is_local = os.sep in source and (source.startswith((os.sep, ".", "~")) or Path(source).exists())
     return Path(source).name if is_local else source
-
-
-def _licence(result: Result, base: str, wanted: str) -> tuple[str, list[str]]:
-    """The licence for the card, inherited from the base model's own card, and what a person should know about it."""
-    found = _front_matter_licence(result.base / "README.md") or _hub_licence(base)
-    if wanted and found and wanted != found:
-        return wanted, [f"The base model has the licence {found}; you gave {wanted}. Make sure that it allows this."]
-    if not (wanted or found):
-        return "", ["The licence of the base model is not known here, so the card names none. Look it up first."]
-    if found and found not in {"apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "openrail"}:
-        return wanted or found, [f"The licence {found} of the base model has conditions. Read them before you publish."]
-    return wanted or found, []
-
-
-def _front_matter_licence(card: Path) -> str:
-    if not card.is_file():
-        return ""
-    text = card.read_text(encoding="utf-8", errors="replace")
-    matter = text.split("---", 2)[1] if text.startswith("---") and text.count("---") >= 2 else ""
-    line = re.search(r"^license:\s*[\"']?([\w.-]+)", matter, re.MULTILINE)
-    return line.group(1) if line else ""
-
-
-def _hub_licence(base: str) -> str:
-    """As the Hub says it; empty when the base is local or the Hub is out of reach."""
-    if "/" not in base:
-        return ""
-    from huggingface_hub import HfApi
-
-    try:
-        card = HfApi().model_info(base, timeout=5).card_data
-        return str(card.get("license") or "") if card else ""
-    except Exception:  # noqa: BLE001 - a licence that cannot be looked up is an unknown licence
-        return ""
 
 
 def _fill(result: Result, stage: Path, kind: str, name: str, base: str, licence: str, emit: Emit) -> None:
@@ -178,44 +143,3 @@ def _versions(result: Result) -> dict[str, str]:
     environment = read_json(result.run.environment_path)
     known = environment.get("versions") or environment
     return {name: str(known[name]) for name in _VERSIONS if isinstance(known.get(name), str)}
-
-
-def refuse_private(folder: Path, result: Result) -> None:
-    """Raise UserError when a file tells of this machine: a path of run, data, base or home, or an access token."""
-    local = [str(result.run.path), str(result.base), result.recipe.data.source, str(Path.home()), result.base_source]
-    needles = {place for place in local if place.startswith(os.sep) and len(place) > 1}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix not in _TEXT_SUFFIXES or path.name == "tokenizer.json":
-            continue
-        text = path.read_text(encoding="utf-8", errors="replace")
-        found = next((needle for needle in needles if needle in text), "") or ("a token" if _TOKEN.search(text) else "")
-        if found:
-            what = f"{path.name} would publish something private: {found}."
-            raise UserError(what, str(path), "Report this; nothing was sent.", exit_code=1)
-
-
-def _push(folder: Path, repository: str, private: bool, emit: Emit) -> str:
-    """Create the repository and push everything in one commit; an interrupted push is made again whole."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
-
-    api = HfApi()
-    try:
-        emit({"progress": {"phase": "publishing", "detail": f"creating {repository}"}})
-        api.create_repo(repository, private=private, exist_ok=True)
-        emit({"progress": {"phase": "publishing", "detail": "sending files"}})
-        commit = api.upload_folder(
-            repo_id=repository, folder_path=folder, commit_message="Fine-tuned with Tunewright", ignore_patterns=[MARK]
-        )
-    except (LocalTokenNotFoundError, OfflineModeIsEnabled) as error:
-        fix = "Log in once: hf auth login. And unset HF_HUB_OFFLINE."
-        raise UserError("The Hub cannot be used from here.", repository, fix, exit_code=1) from error
-    except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else 0
-        fix = "Log in with a token that may write: hf auth login." if status in {401, 403} else "Try again later."
-        raise UserError(f"The Hub refused the push (status {status}).", repository, fix, exit_code=1) from error
-    except (OSError, ValueError, RuntimeError) as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        fix = "Nothing is visible in the repository before the push is whole. Try again."
-        raise UserError(f"The push broke off: {line}", repository, fix, exit_code=1) from error
-    return str(commit.commit_url)

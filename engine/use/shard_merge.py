@@ -11,17 +11,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from engine.emit import Emit
 from engine.errors import UserError
 from engine.models.weights import INDEX, weight_files
 from engine.use.lora_delta import LoraDelta, read_lora
 
-Emit = Callable[[dict[str, Any]], None]
 Change = Callable[[str, torch.Tensor], torch.Tensor]
 """(name, weight as stored) -> the weight as it is written."""
 

@@ -1,8 +1,4 @@
-"""The chart on the screen: paints a `Plot` row by row and refreshes only the cells that changed.
-
-Textual sends every dirty region again whether it changed or not, so a chart that refreshed as a whole would cost
-7 kB a frame at 120x40. This one compares the new rows with the shown ones (a few hundred bytes for a new point).
-"""
+"""The chart on the screen: a `Plot` between its title row and its axes, with a window, a zoom and a reading cursor."""
 
 from __future__ import annotations
 
@@ -10,21 +6,19 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rich.segment import Segment
-from rich.style import Style
 from textual.events import Resize
-from textual.geometry import Region
-from textual.strip import Strip
-from textual.widget import Widget
 
 from tui.charts.axis import GUTTER, Labels, bottom_axis, left_axis, plain_labels
+from tui.charts.cell_rows import CellRows, OwnedRow
 from tui.charts.decimate import Series
 from tui.charts.glyphs import BRAILLE, GlyphSet
 from tui.charts.legend import Run, legend, reading
 from tui.charts.plot import MARK_BASE, Marks, Plot
 from tui.charts.trace import Trace
 from tui.charts.window import Window
-from tui.widgets.looks import Looks
+
+FIRST_OWN, OWN_LOOKS = 253, ("title", "cursor", "bad")
+"""Owners that are the chart's own, behind all traces and marks."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +30,7 @@ class AxisMark:
     label: str = ""
 
 
-class LineChart(Widget):
+class LineChart(CellRows):
     """Lines over a common x. Fill the `Series`, then call `redraw`; nothing is drawn otherwise."""
 
     DEFAULT_CSS = "LineChart { height: 1fr; width: 1fr; min-height: 3; }"
@@ -46,7 +40,7 @@ class LineChart(Widget):
         compact: bool = False,
     ) -> None:  # fmt: skip
         """`unit` is what x counts (`steps`); `compact` leaves the x axis away, for a small chart under a large one."""
-        super().__init__(id=id)
+        super().__init__(id)
         self.chart_title = title
         self.unit = unit
         self.compact = compact
@@ -56,10 +50,7 @@ class LineChart(Widget):
         self.window = Window()
         self.axis_marks: list[AxisMark] = []
         self.cursor: float | None = None
-        self._strips: list[Strip] = []
-        self._shown: list[tuple[str, bytes]] = []
         self._owners: list[str] = []
-        self._looks: Looks | None = None
 
     def add_line(self, series: Series, look: str, label: str = "") -> Trace:
         """Draw `series` in the look of that name (tui.widgets.looks), over what was added before."""
@@ -124,15 +115,14 @@ class LineChart(Widget):
         """Draw what is new and refresh the cells that differ from the screen."""
         width, height = self._plot_size()
         if width < 4 or height < 1:
-            self._strips, self._shown = [], []
-            self.refresh()
+            self.show_nothing()
             return
         first, last = self.window.bounds(self.newest)
         self.plot.draw(width, height, first, last)
         self._owners = ["axis", *(trace.look for trace in self.plot.traces)]
-        self._show([self._title_row(), *self._plot_rows(height), *self._axis_rows(width, first, last)])
+        self.show_rows([self._title_row(), *self._plot_rows(height), *self._axis_rows(width, first, last)])
 
-    def _title_row(self) -> tuple[str, bytes]:
+    def _title_row(self) -> OwnedRow:
         runs = self._title_runs()
         text = "".join(part for part, _ in runs)[: self.size.width].ljust(self.size.width)
         owners = bytearray()
@@ -146,16 +136,20 @@ class LineChart(Widget):
         for kind, marks in enumerate(self.plot.marks):
             if marks.look == look:
                 return MARK_BASE + kind
-        return {"title": 253, "cursor": 254, "bad": 255}.get(look, 0)
+        return FIRST_OWN + OWN_LOOKS.index(look) if look in OWN_LOOKS else 0
+
+    def look_of(self, owner: int) -> str:
+        """The look of the axes, of a trace, of a kind of marks, or of the chart's own words."""
+        if owner >= FIRST_OWN:
+            return OWN_LOOKS[owner - FIRST_OWN]
+        return self.plot.marks[owner - MARK_BASE].look if owner >= MARK_BASE else self._owners[owner]
 
     def legend(self) -> list[Run]:
         """The title row: the name, each line with its last value, and how the axes are bent."""
         extra = [words for words, said in (("log scale", self.is_log), ("zoomed", self.window.zoomed)) if said]
         signs = {mark.label: mark.sign for mark in self.axis_marks} if self.size.width >= 100 else {}
         traces = self.plot.traces[:1] if self.compact else self.plot.traces
-        return legend(
-            self.chart_title, self.plot.glyphs, traces, self.plot.marks, signs, extra, self.plot.sparse_look
-        )
+        return legend(self.chart_title, self.plot.glyphs, traces, self.plot.marks, signs, extra, self.plot.sparse_look)
 
     @property
     def is_log(self) -> bool:
@@ -167,12 +161,12 @@ class LineChart(Widget):
             return self.legend()
         return reading(self.cursor, self.unit, self.chart_title, self.plot.traces, self.plot.marks)
 
-    def _plot_rows(self, height: int) -> Iterable[tuple[str, bytes]]:
+    def _plot_rows(self, height: int) -> Iterable[OwnedRow]:
         assert self.plot.y_range is not None
         for label, row in zip(left_axis(self.plot.glyphs, self.plot.y_range, height), self.plot.rows, strict=True):
             yield label + row.text, bytes(GUTTER) + bytes(row.owners)
 
-    def _axis_rows(self, width: int, first: float, last: float) -> list[tuple[str, bytes]]:
+    def _axis_rows(self, width: int, first: float, last: float) -> list[OwnedRow]:
         if self.compact:
             return []
         marks = [(mark.x, mark.sign) for mark in self.axis_marks]
@@ -181,76 +175,10 @@ class LineChart(Widget):
         axis = bottom_axis(self.plot.glyphs, width, first, last, marks, self.labels or plain_labels(self.unit))
         owners = bytearray(len(axis.line))
         if self.cursor is not None and first <= self.cursor <= last:
-            owners[GUTTER + Plot.column_of(self.cursor, width, first, last)] = 254
+            owners[GUTTER + Plot.column_of(self.cursor, width, first, last)] = FIRST_OWN + OWN_LOOKS.index("cursor")
         return [(axis.line, bytes(owners)), (axis.labels, bytes(len(axis.labels)))]
-
-    def _show(self, rows: list[tuple[str, bytes]]) -> None:
-        before, self._shown = self._shown, rows
-        if len(before) != len(rows):
-            self._strips = [self._strip(text, owners) for text, owners in rows]
-            self.refresh()
-            return
-        regions = []
-        for y, (old, new) in enumerate(zip(before, rows, strict=True)):
-            if old != new:
-                self._strips[y] = self._strip(*new)
-                first, last = _changed_span(old, new)
-                regions.append(Region(first, y, last - first + 1, 1))
-        if regions:
-            self.refresh(*regions)
-
-    def _strip(self, text: str, owners: bytes) -> Strip:
-        """One segment for each stretch of one look; blanks take the look before them, which saves bytes."""
-        segments: list[Segment] = []
-        start, look = 0, owners[0] if owners else 0
-        for cell in range(1, len(text)):
-            if owners[cell] != look and (text[cell] != " " or not owners[cell]):
-                if text[cell] == " " and not owners[cell]:
-                    continue
-                segments.append(Segment(text[start:cell], self._style(look)))
-                start, look = cell, owners[cell]
-        segments.append(Segment(text[start:], self._style(look)))
-        return Strip(segments, len(text))
-
-    def _style(self, owner: int) -> Style:
-        if owner >= 253:
-            name = ("title", "cursor", "bad")[owner - 253]
-        elif owner >= MARK_BASE:
-            name = self.plot.marks[owner - MARK_BASE].look
-        else:
-            name = self._owners[owner]
-        looks = self._looks = self._looks or Looks(self)
-        return looks[name]
-
-    def render_line(self, y: int) -> Strip:
-        """One painted row; blank before the first `redraw`."""
-        if y < len(self._strips):
-            return self._strips[y]
-        return Strip.blank(self.size.width, self.rich_style)
 
     def on_resize(self, event: Resize) -> None:
         """Draw for the new size."""
-        self._shown = []
+        self.forget()
         self.redraw()
-
-    def notify_style_update(self) -> None:
-        """A theme changed: every strip holds old colours."""
-        super().notify_style_update()
-        self._looks = None
-        if self._shown:
-            self._strips = [self._strip(text, owners) for text, owners in self._shown]
-
-
-def _changed_span(old: tuple[str, bytes], new: tuple[str, bytes]) -> tuple[int, int]:
-    """The first and last cell in which two rows differ."""
-    (old_text, old_owners), (new_text, new_owners) = old, new
-    length = min(len(old_text), len(new_text))
-    first = 0
-    while first < length and old_text[first] == new_text[first] and old_owners[first] == new_owners[first]:
-        first += 1
-    last = len(new_text) - 1
-    if len(old_text) != len(new_text):
-        return min(first, last), last
-    while last > first and old_text[last] == new_text[last] and old_owners[last] == new_owners[last]:
-        last -= 1
-    return first, last

@@ -10,7 +10,7 @@ from typing import Any
 from engine.errors import UserError
 from engine.runs.files import read_json
 from engine.runs.history import History
-from engine.runs.process import Liveness
+from engine.runs.liveness import Liveness
 from engine.runs.store import Run
 from tui.charts.scale import number as short
 from tui.report.figure import Figure

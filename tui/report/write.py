@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.errors import UserError
 from engine.runs.files import write_atomic
 from engine.runs.history import load_history
-from engine.runs.process import liveness
+from engine.runs.liveness import liveness
 from engine.runs.store import Run
 from tui.report.figure import loss_figure, small_figures
 from tui.report.page import page, took

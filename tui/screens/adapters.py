@@ -9,13 +9,14 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import OptionList
 
 from engine.errors import UserError
-from engine.runs.store import Run, home_directory, list_runs, runs_root
-from tui.jobs import AsyncJob
+from engine.places import home_directory, runs_root
+from engine.runs.store import Run, list_runs
+from tui.async_job import AsyncJob
 from tui.screens.adapters_text import Adapter, combined_text, entry, refusal, serve_text
+from tui.screens.side_page import JobPage
 from tui.text import clean, one_line
 from tui.widgets.choice import ChoiceList
 from tui.widgets.key_line import KeyLine
@@ -31,7 +32,7 @@ An adapter is what LoRA and QLoRA train: a small file that changes a base model.
 Combining makes one adapter that does what several do together, each times its weight. It is exact arithmetic, but \
 whether the sum is good at both tasks, only a look at its answers tells."""
 HINT = "Enter says how to serve one. Space marks several of one base to combine."
-LOOKS = {"dim": "$text-muted", "key": "$text-accent", "good": "$text-success", "warn": "$text-warning",
+LOOKS = {"plain": "", "dim": "$text-muted", "key": "$text-accent", "good": "$text-success", "warn": "$text-warning",
          "bad": "$text-error"}  # fmt: skip
 
 
@@ -40,7 +41,7 @@ def combined_folder() -> Path:
     return home_directory() / "adapters"
 
 
-class AdaptersScreen(Screen[None]):
+class AdaptersScreen(JobPage):
     """Asks the job "adapters" for the list and for combinations; the job ends with the page."""
 
     AUTO_FOCUS = "#adapters"
@@ -64,7 +65,6 @@ class AdaptersScreen(Screen[None]):
         super().__init__()
         self.adapters: dict[str, Adapter] = {}
         self.marked: list[str] = []
-        self.job: AsyncJob | None = None
 
     @property
     def tunewright(self) -> TunewrightApp:
@@ -89,32 +89,27 @@ class AdaptersScreen(Screen[None]):
         """Ask for the list."""
         self.run_worker(self._list(), group="adapters", exclusive=True)
 
-    async def on_unmount(self) -> None:
-        """The job ends with the page."""
-        if self.job is not None:
-            await self.job.close()
-
     # the job
 
     async def _list(self) -> None:
         runs = list_runs(runs_root())
-        self._say("Reading the results of the runs.", "key")
+        self.say("Reading the results of the runs.", "key")
         result = await self._asked({"runs": [str(run.path) for run in runs]})
         if result is None:
             return
         self.adapters = {str(each["run"]): each for each in result.get("adapters") or []}
         words = f"  {len(self.adapters)} of {len(runs)} runs have one"
         self.query_one("#header", Line).put([(" Adapters", "strong"), (words, "dim")])
-        self._say(HINT if self.adapters else "No run has an adapter yet. LoRA and QLoRA make one.", "dim")
+        self.say(HINT if self.adapters else "No run has an adapter yet. LoRA and QLoRA make one.", "dim")
         self._show()
 
     async def _combine(self, request: dict[str, Any]) -> None:
-        self._say("Starting. Esc ends it.", "key")
+        self.say("Starting. Esc ends it.", "key")
         result = await self._asked(request)
         if result is not None:
             self.marked = []
             self._show()
-            self._say(f"Combined: {one_line(str(result['out']))}", "good")
+            self.say(f"Combined: {one_line(str(result['out']))}", "good")
             self._tell("The combined adapter", combined_text(result))
 
     async def _asked(self, request: dict[str, Any]) -> dict[str, Any] | None:
@@ -126,7 +121,7 @@ class AdaptersScreen(Screen[None]):
             return await self.job.result(self._show_progress)
         except (UserError, OSError) as error:
             told = error if isinstance(error, UserError) else UserError(str(error))
-            self._say(f"{told.what} {told.fix}", "bad")
+            self.say(f"{told.what} {told.fix}", "bad")
             return None
         finally:
             job, self.job = self.job, None
@@ -136,7 +131,7 @@ class AdaptersScreen(Screen[None]):
     def _show_progress(self, progress: Any) -> None:
         if isinstance(progress, dict):
             words = ": ".join(str(progress[key]) for key in ("phase", "detail") if progress.get(key))
-            self._say(words[:1].upper() + words[1:], "key")
+            self.say(words[:1].upper() + words[1:], "key")
 
     # what is shown
 
@@ -144,7 +139,7 @@ class AdaptersScreen(Screen[None]):
         self.choices.show([entry(each, name in self.marked) for name, each in self.adapters.items()])
         self.refresh_bindings()
 
-    def _say(self, text: str, look: str) -> None:
+    def say(self, text: str, look: str = "plain") -> None:
         """Whole, over several lines where it is long: it may be the reason of a refusal."""
         self.query_one("#message", Plain).put(Content.assemble((one_line(text), LOOKS[look])))
 
@@ -177,11 +172,11 @@ class AdaptersScreen(Screen[None]):
         if name in self.marked:
             self.marked.remove(name)
         elif why := refusal(adapter, [self.adapters[each] for each in self.marked]):
-            self._say(why, "warn")
+            self.say(why, "warn")
             return
         else:
             self.marked.append(name)
-        self._say(f"{len(self.marked)} marked. m combines them." if len(self.marked) > 1 else HINT, "dim")
+        self.say(f"{len(self.marked)} marked. m combines them." if len(self.marked) > 1 else HINT, "dim")
         self._show()
 
     def action_combine(self) -> None:
@@ -189,7 +184,7 @@ class AdaptersScreen(Screen[None]):
         from tui.screens.combine import CombineScreen
 
         if len(self.marked) < 2:
-            self._say("Mark at least two adapters of one base with Space first.", "warn")
+            self.say("Mark at least two adapters of one base with Space first.", "warn")
             return
 
         def decided(request: dict[str, Any] | None) -> None:
@@ -209,10 +204,3 @@ class AdaptersScreen(Screen[None]):
         from tui.screens.explain import ExplainScreen
 
         self.app.push_screen(ExplainScreen("Adapters", HELP, help_lines(self)))
-
-    def action_back(self) -> None:
-        """Leave; the job is ended by `on_unmount`."""
-        if len(self.app.screen_stack) > 2:
-            self.app.pop_screen()
-        else:
-            self.app.exit()

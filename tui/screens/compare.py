@@ -9,11 +9,11 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.screen import Screen
 
 from engine.runs.store import Run, list_runs
 from tui.charts.glyphs import glyphs_for
 from tui.charts.line_chart import LineChart
+from tui.screens.side_page import SidePage
 from tui.text import one_line
 from tui.watch.comparing import AXES, OUTCOMES, Compared, differences, outcome
 from tui.widgets.key_line import KeyLine
@@ -33,7 +33,7 @@ def neighbours(run: Run) -> list[Run]:
     return [run, *others[: MOST - 1]]
 
 
-class CompareScreen(Screen[None]):
+class CompareScreen(SidePage):
     """Reads the runs in small bites, draws when each is read, and does not follow them further."""
 
     CSS_PATH = "compare.tcss"
@@ -116,13 +116,6 @@ class CompareScreen(Screen[None]):
     def action_zoom(self, factor: float) -> None:
         """Come closer or step back."""
         self.query_one(LineChart).zoom(factor)
-
-    def action_back(self) -> None:
-        """Go to the page before, or leave when there is none."""
-        if len(self.app.screen_stack) > 2:
-            self.app.pop_screen()
-        else:
-            self.app.exit()
 
 
 def _row(label: str, values: Sequence[str], looks: Sequence[str] = ()) -> Row:

@@ -9,22 +9,22 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Static
 
 from engine.errors import UserError
 from engine.runs.files import read_json
 from engine.runs.store import Run
-from tui.jobs import AsyncJob
+from tui.async_job import AsyncJob
 from tui.screens.evaluation_text import sections
-from tui.text import clean, one_line
+from tui.screens.side_page import JobPage
+from tui.text import clean
 from tui.widgets.key_line import KeyLine
 from tui.widgets.line import Line
 
 LOOKS = {"It answers as before": "bold $text-warning"}
 
 
-class EvaluationScreen(Screen[None]):
+class EvaluationScreen(JobPage):
     """Shows <run>/evaluation.json (or that of a checkpoint) and runs the job "evaluate", which ends with the page."""
 
     CSS_PATH = "evaluation.tcss"
@@ -41,7 +41,6 @@ class EvaluationScreen(Screen[None]):
     def __init__(self, run: Run) -> None:
         super().__init__()
         self.run = run
-        self.job: AsyncJob | None = None
         self.checkpoint = ""
         self.as_json = False
 
@@ -55,11 +54,6 @@ class EvaluationScreen(Screen[None]):
     def on_mount(self) -> None:
         """What was measured before is there at once."""
         self._show()
-
-    async def on_unmount(self) -> None:
-        """The job ends with the page."""
-        if self.job is not None:
-            await self.job.close()
 
     @property
     def document(self) -> dict[str, Any]:
@@ -75,10 +69,10 @@ class EvaluationScreen(Screen[None]):
         document = self.document
         self.query_one("#told", Static).update(self._text(document) if document else "")
         if not document:
-            self._say("Nothing is measured yet. m answers the held-out rows with the base and the tuned model.", "key")
+            self.say("Nothing is measured yet. m answers the held-out rows with the base and the tuned model.", "key")
         else:
             made = str(document.get("made", ""))[:16].replace("T", " ")
-            self._say(f"Measured {made} UTC. m measures again.", "dim")
+            self.say(f"Measured {made} UTC. m measures again.", "dim")
 
     def _text(self, document: dict[str, Any]) -> Content:
         if self.as_json:
@@ -93,13 +87,13 @@ class EvaluationScreen(Screen[None]):
     async def _measure(self) -> None:
         self.job = AsyncJob("evaluate", {"run": str(self.run.path), "checkpoint": self.checkpoint})
         self.refresh_bindings()
-        self._say("Starting. Esc ends it.", "key")
+        self.say("Starting. Esc ends it.", "key")
         try:
             await self.job.start()
             await self.job.result(self._show_progress)
         except (UserError, OSError) as error:
             told = error if isinstance(error, UserError) else UserError(str(error))
-            self._say(f"{told.what} {told.fix}", "bad")
+            self.say(f"{told.what} {told.fix}", "bad")
         else:
             self._show()
         finally:
@@ -111,7 +105,7 @@ class EvaluationScreen(Screen[None]):
         if isinstance(progress, dict):
             done, total = progress.get("done"), progress.get("total")
             count = f", {done} of {total}" if total else ""
-            self._say(f"{str(progress.get('phase', '')).capitalize()}: {progress.get('detail', '')}{count}", "key")
+            self.say(f"{str(progress.get('phase', '')).capitalize()}: {progress.get('detail', '')}{count}", "key")
 
     # keys
 
@@ -137,16 +131,6 @@ class EvaluationScreen(Screen[None]):
         """The document as it is stored, or as text for people."""
         self.as_json = not self.as_json
         self._show()
-
-    def action_back(self) -> None:
-        """Leave; the job is ended by `on_unmount`."""
-        if len(self.app.screen_stack) > 2:
-            self.app.pop_screen()
-        else:
-            self.app.exit()
-
-    def _say(self, text: str, look: str) -> None:
-        self.query_one("#message", Line).say(f" {one_line(text)}", look)
 
 
 def checkpoint_names(run: Run) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import shlex
 from typing import Any, ClassVar
 
 from textual import on
@@ -11,22 +9,22 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import OptionList, Static
 
 from engine.errors import UserError
 from engine.runs.store import Run
-from tui.jobs import AsyncJob
+from tui.async_job import AsyncJob
+from tui.screens.export_create import create_in_ollama
 from tui.screens.export_outcome import can_create, can_publish, failure, outcome
 from tui.screens.export_questions import Ask, next_question, request_of, told_answers
-from tui.text import one_line
+from tui.screens.side_page import JobPage
 from tui.widgets.choice import ChoiceList
 from tui.widgets.field import PlainInput
 from tui.widgets.key_line import KeyLine
 from tui.widgets.line import Line
 
 
-class ExportScreen(Screen[None]):
+class ExportScreen(JobPage):
     """Runs the job "export". Leaving the page while it works ends the job, which removes what is half written."""
 
     CSS_PATH = "export.tcss"
@@ -42,7 +40,6 @@ class ExportScreen(Screen[None]):
     def __init__(self, run: Run) -> None:
         super().__init__()
         self.run = run
-        self.job: AsyncJob | None = None
         self.answers: dict[str, Any] = {}
         self.known: dict[str, Any] = {}
         self.asked: Ask | None = None
@@ -63,11 +60,6 @@ class ExportScreen(Screen[None]):
         """Ask at once; what can be done here is found out meanwhile."""
         self._ask()
         self.run_worker(self._look(), group="look", exclusive=True)
-
-    async def on_unmount(self) -> None:
-        """The job ends with the page."""
-        if self.job is not None:
-            await self.job.close()
 
     async def _look(self) -> None:
         job = AsyncJob("leaving", {"run": str(self.run.path)})
@@ -102,7 +94,7 @@ class ExportScreen(Screen[None]):
             choices.show(self.asked.options, choices.value if self.asked.key == "to" else recommended)
             choices.focus()
         hint = "Type it and press Enter." if self.asked.typed else "Choose and press Enter."
-        self._say(hint, "dim")
+        self.say(hint, "dim")
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Take the answer and go on."""
@@ -132,7 +124,7 @@ class ExportScreen(Screen[None]):
         self.result = None
         self._show_outcome(True)
         self.query_one("#told", Static).update(told_answers(self.answers))
-        self._say("Starting.", "key")
+        self.say("Starting.", "key")
         self.job = AsyncJob("export", request)
         try:
             await self.job.start()
@@ -152,17 +144,17 @@ class ExportScreen(Screen[None]):
             return
         words = str(progress.get("phase") or progress.get("detail") or "Working")
         detail = str(progress.get("detail") or "") if progress.get("phase") else ""
-        self._say(f"{words[:1].upper()}{words[1:]}{': ' + detail if detail else ''}", "key")
+        self.say(f"{words[:1].upper()}{words[1:]}{': ' + detail if detail else ''}", "key")
 
     def _failed(self, error: UserError, before: dict[str, Any] | None) -> None:
         what = "The export is there, but this step failed: c tries again." if before else "The export failed."
-        self._say(f"{what} Esc goes back to the questions.", "bad")
+        self.say(f"{what} Esc goes back to the questions.", "bad")
         self.query_one("#told", Static).update(Content.assemble(*failure(error.what, error.where, error.fix)))
 
     def _done(self, result: dict[str, Any]) -> None:
         waits = can_publish(result, str(self.answers.get("repo") or ""))
         more = f" Nothing is sent yet: u sends it to {self.answers.get('repo')}." if waits else ""
-        self._say(f"Done.{more}", "good")
+        self.say(f"Done.{more}", "good")
         self.query_one("#told", Static).update(Content.assemble(*outcome(result)))
 
     # keys
@@ -192,9 +184,9 @@ class ExportScreen(Screen[None]):
             return
         self.creating = True
         self.refresh_bindings()
-        self._say("Ollama is taking the model in. This copies its weights.", "key")
+        self.say("Ollama is taking the model in. This copies its weights.", "key")
         try:
-            self._say(*await create_in_ollama(self.result, str(self.result.get("out") or self.run.path)))
+            self.say(*await create_in_ollama(self.result, str(self.result.get("out") or self.run.path)))
         finally:
             self.creating = False
             self.refresh_bindings()
@@ -207,27 +199,5 @@ class ExportScreen(Screen[None]):
             self.result = None
             self._ask()
             self.refresh_bindings()
-        elif len(self.app.screen_stack) > 2:
-            self.app.pop_screen()
         else:
-            self.app.exit()
-
-    def _say(self, text: str, look: str) -> None:
-        self.query_one("#message", Line).say(f" {one_line(text)}", look)
-
-
-async def create_in_ollama(result: dict[str, Any], folder: str) -> tuple[str, str]:
-    """Run the first command of an export; (what came of it, its look)."""
-    create, run = (list(map(str, command)) for command in result["commands"][:2])
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *create, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE, cwd=folder,
-        )  # fmt: skip
-        _, told = await process.communicate()
-    except OSError as error:
-        return f"Ollama could not be started: {error.strerror}.", "bad"
-    if process.returncode == 0:
-        return f"Ollama has it. Talk to it in a terminal: {shlex.join(run)}", "good"
-    last = told.decode(errors="replace").strip().splitlines()[-1:] or [""]
-    return f"ollama create ended with code {process.returncode}. {last[0]}", "bad"
+            super().action_back()

@@ -188,7 +188,8 @@ class HomeScreen(RunActions):
 
     def action_demo(self) -> None:
         """Begin with the answers of the demo. They are kept in memory: they take the place of no unfinished ones."""
-        from engine.runs.store import fresh_name, runs_root
+        from engine.places import runs_root
+        from engine.runs.store import fresh_name
         from tui.screens.demo import demo_answers
 
         answers = demo_answers()

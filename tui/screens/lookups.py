@@ -17,7 +17,7 @@ from engine.errors import UserError
 from tui.answers import Answers
 from tui.screens.background import in_thread, start
 from tui.screens.mishap import unexpected
-from tui.steps import facts as look
+from tui.steps import looking
 from tui.steps.facts import Facts, Found
 from tui.steps.simulating import request_of, show_known, simulation_question, take_in
 
@@ -27,10 +27,10 @@ REST_SECONDS = 0.7
 
 async def inspect_data(answers: Answers, facts: Facts) -> dict[str, Any]:
     """The data job in a child process that ends with this worker. The first rows are told before the end."""
-    from tui.jobs import AsyncJob
+    from tui.async_job import AsyncJob
 
     asked = facts.data.asked
-    async with AsyncJob("data", look.data_request(answers, facts)) as job:
+    async with AsyncJob("data", looking.data_request(answers, facts)) as job:
         async for message in job.messages():
             if "result" in message:
                 return dict(message["result"])
@@ -41,15 +41,15 @@ async def inspect_data(answers: Answers, facts: Facts) -> dict[str, Any]:
 
 
 async def find_machine(answers: Answers, facts: Facts) -> Any:
-    return await in_thread(partial(look.look_at_machine, answers))
+    return await in_thread(partial(looking.look_at_machine, answers))
 
 
 async def find_model(answers: Answers, facts: Facts) -> Any:
-    return await in_thread(partial(look.look_at_model, answers))
+    return await in_thread(partial(looking.look_at_model, answers))
 
 
 async def plan(answers: Answers, facts: Facts) -> Any:
-    return await in_thread(partial(look.make_plan, answers, facts))
+    return await in_thread(partial(looking.make_plan, answers, facts))
 
 
 async def find_remedy(answers: Answers, facts: Facts) -> Any:
@@ -61,7 +61,7 @@ async def find_remedy(answers: Answers, facts: Facts) -> Any:
 async def simulate(answers: Answers, facts: Facts) -> Any:
     """The simulation of one method in a child process, once the answers have rested for a moment."""
     from engine.plan.memory import memory_of
-    from tui.jobs import AsyncJob
+    from tui.async_job import AsyncJob
 
     request = request_of(str(facts.simulation.asked))
     await asyncio.sleep(REST_SECONDS)
@@ -108,13 +108,13 @@ class Lookups:
     def refresh(self) -> None:
         """Start to look up whatever the answers now ask for."""
         facts, answers = self.facts, self._answers
-        self._ask("machine", facts.machine, look.machine_question(answers))
-        self._ask("model", facts.model, look.model_question(answers))
+        self._ask("machine", facts.machine, looking.machine_question(answers))
+        self._ask("model", facts.model, looking.model_question(answers))
         if not facts.model.busy:  # the model renders the rows, so it comes first
-            question = look.data_question(answers, facts)
+            question = looking.data_question(answers, facts)
             self._ask("data", facts.data, question, keep=_same_rows(facts.data.asked, question))
-        self._ask("plan", facts.plan, look.plan_question(answers, facts), keep=True)
-        self._ask("remedy", facts.remedy, look.remedy_question(answers, facts))
+        self._ask("plan", facts.plan, looking.plan_question(answers, facts), keep=True)
+        self._ask("remedy", facts.remedy, looking.remedy_question(answers, facts))
         self._ask("simulation", facts.simulation, simulation_question(answers, facts))
 
     def forget(self, name: str) -> None:

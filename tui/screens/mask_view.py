@@ -14,7 +14,7 @@ from textual.events import Key
 from textual.screen import Screen
 
 from engine.errors import UserError
-from tui.jobs import AsyncJob
+from tui.async_job import AsyncJob
 from tui.screens.background import start
 from tui.steps import mask
 from tui.text import clean

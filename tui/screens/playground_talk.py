@@ -7,24 +7,23 @@ import uuid
 from typing import Any
 
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from engine.errors import UserError
 from engine.runs.store import Run
-from tui.jobs import AsyncJob
+from tui.async_job import AsyncJob
 from tui.screens.playground_asking import conversation, note_of, request_for
 from tui.screens.playground_history import Exchange
 from tui.screens.playground_settings import DEFAULTS
-from tui.text import clean, one_line
+from tui.screens.side_page import SidePage
+from tui.text import clean
 from tui.watch.held_out import HeldOut, read_rows
-from tui.widgets.line import Line
 from tui.widgets.transcript import Transcript
 
 PLACES = ("left", "right")
 
 
-class Talking(Screen[None]):
+class Talking(SidePage):
     """Asks the job "chat" and shows what it answers in two columns; the job ends when the screen is left."""
 
     def __init__(self, run: Run) -> None:
@@ -165,7 +164,3 @@ class Talking(Screen[None]):
         if self.waiting is not None:
             for place in PLACES:
                 self.query_one(f"#{place}", Transcript).paint()
-
-    def say(self, text: str, look: str) -> None:
-        """A sentence in the message row."""
-        self.query_one("#message", Line).say(f" {one_line(text)}", look)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.runs.process import Liveness, liveness
+from engine.places import runs_root
+from engine.runs.liveness import Liveness, liveness
 from engine.runs.recover import checkpoint_step
-from engine.runs.store import Run, list_runs, runs_root
+from engine.runs.store import Run, list_runs
 from tui.steps.option import Option
 from tui.steps.words import duration
 from tui.text import clean

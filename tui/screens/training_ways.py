@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from textual.screen import Screen
-
 from engine.errors import UserError
 from engine.runs.store import Run
 from tui.screens.background import in_thread
-from tui.text import one_line
-from tui.widgets.line import Line
+from tui.screens.side_page import SidePage
 
 
-class Ways(Screen[None]):
+class Ways(SidePage):
     """Each page is imported when it is opened. The training screen brings the run and the row `#message`."""
 
     run: Run
     closed: bool
-
-    def say(self, text: str, look: str = "plain") -> None:
-        """Show a sentence in the message row."""
-        self.query_one("#message", Line).say(f" {one_line(text)}", look)
 
     def action_detach(self) -> None:
         """Leave the program; the run does not notice."""

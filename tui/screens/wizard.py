@@ -1,4 +1,4 @@
-"""The wizard: seven pages, the list of steps, and what the answers lead to."""
+"""The wizard: seven pages, the ways between them, and what a changed answer brings about."""
 
 from __future__ import annotations
 
@@ -7,34 +7,24 @@ from functools import partial
 from importlib import import_module
 
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Container, Horizontal, VerticalScroll
-from textual.content import Content
-from textual.screen import Screen
+from textual.containers import Container
 
 from engine.errors import UserError
 from tui.answers import Answers
 from tui.places import answers_path
 from tui.screens.background import start
-from tui.screens.lookups import Lookups
 from tui.screens.pages.base import Page
+from tui.screens.wizard_frame import WizardFrame
 from tui.steps import flow
-from tui.steps.consequences import consequences
+from tui.steps.mending import first_remedy, mend
 from tui.steps.option import Problem
-from tui.widgets.key_line import KeyLine
-from tui.widgets.marks import spinner
-from tui.widgets.memory_bar import ConsequencesPane
-from tui.widgets.plain import Plain
-from tui.widgets.step_list import StepLine, StepList
+from tui.widgets.step_list import StepList
 
 PAGES = {name: f"tui.screens.pages.{name}:{name.capitalize()}Page" for name in flow.ORDER}
-BEAT_SECONDS = 0.25
-PAINT_SECONDS = 0.05
-"""The page is painted before anything is looked up, so that the first moment belongs to it alone."""
 
 
-class WizardScreen(Screen[None]):
+class WizardScreen(WizardFrame):
     """Asks what to train, on what and how. Answers are saved after every step."""
 
     CSS_PATH = "wizard.tcss"
@@ -52,41 +42,11 @@ class WizardScreen(Screen[None]):
     ]  # fmt: skip
 
     def __init__(self, answers: Answers | None = None) -> None:
-        super().__init__()
-        self.answers = answers if answers is not None else Answers(answers_path())
-        self.lookups = Lookups(self, self.answers, self._facts_changed)
-        if self.answers.at not in flow.ORDER:
-            self.answers.at = flow.ORDER[0]
+        super().__init__(answers if answers is not None else Answers(answers_path()))
         self._return_to = ""
         self._starting = False
-        self._beat = 0
 
-    def compose(self) -> ComposeResult:
-        yield Plain(self._top_text(), id="top")
-        line, steps = StepLine(), StepList()
-        states = flow.states(self.answers, self.answers.at)
-        line.show(states)
-        steps.show(states)
-        yield line
-        with Horizontal(id="body"):
-            yield steps
-            yield Container(self._make_page(), id="page")
-            with VerticalScroll(id="pane", can_focus=False):
-                yield ConsequencesPane()
-        yield KeyLine()
-
-    def on_mount(self) -> None:
-        self._spin = self.set_interval(BEAT_SECONDS, self._turn_spinner, pause=True)
-        self._paint()
-        self.set_timer(PAINT_SECONDS, self._look)
-
-    @property
-    def page(self) -> Page | None:
-        """The page that is open."""
-        found = self.query_one("#page", Container).children
-        return found[0] if found and isinstance(found[0], Page) else None
-
-    def _make_page(self) -> Page:
+    def make_page(self) -> Page:
         """The page of the step that the answers are at. Its module is imported only now."""
         module, _, kind = PAGES[self.answers.at].partition(":")
         page = getattr(import_module(module), kind)(self.answers, self.lookups)
@@ -97,7 +57,7 @@ class WizardScreen(Screen[None]):
         """Open a page; what is typed on the one before is kept."""
         self.keep()
         self.answers.at = name
-        page = self._make_page()
+        page = self.make_page()
         place = self.query_one("#page", Container)
         if self.page is not None:
             self.page.close()
@@ -105,7 +65,7 @@ class WizardScreen(Screen[None]):
             await place.remove_children()
             await place.mount(page)
         self.lookups.refresh()  # a step may ask for more, such as a simulation
-        self._paint()
+        self.paint()
 
     def keep(self) -> None:
         """Keep what is typed and save everything."""
@@ -120,47 +80,12 @@ class WizardScreen(Screen[None]):
             text = f"The answers cannot be saved: {error.strerror}. Make room; the wizard goes on."
             self.notify(text, severity="warning", markup=False)
 
-    def _look(self) -> None:
-        self.lookups.refresh()
-        self._facts_changed()
-
-    def _facts_changed(self) -> None:
-        if not self.is_mounted:
-            return
-        if self.page is not None and self.page.ready:
-            self.page.show_facts()
-        self._paint()
-
-    def _paint(self) -> None:
-        states = flow.states(self.answers, self.answers.at, self.lookups.facts)
-        self.query_one(StepList).show(states)
-        self.query_one(StepLine).show(states)
-        self.query_one(ConsequencesPane).show(consequences(self.answers, self.lookups.facts))
-        self._paint_top()
-        if self.lookups.busy:
-            self._spin.resume()
-        else:
-            self._spin.pause()
-
-    def _paint_top(self) -> None:
-        self.query_one("#top", Plain).put(self._top_text())
-
-    def _top_text(self) -> Content:
-        busy = self.lookups.busy
-        right = f"{spinner(self._beat)} {busy[0]}" if busy else "Answers are saved after every step"
-        name, page = (" Tunewright  ", "bold $text-accent"), ("New fine-tune   ", "")
-        return Content.assemble(name, page, (right, "$text-muted"))
-
-    def _turn_spinner(self) -> None:
-        self._beat += 1
-        self._paint_top()
-
     @on(Page.Changed)
     def _answer_changed(self, event: Page.Changed) -> None:
         event.stop()
         flow.changed(self.answers, self.answers.at)
         self._save()
-        self._look()
+        self.look()
 
     @on(Page.Confirmed)
     async def _page_confirmed(self, event: Page.Confirmed) -> None:
@@ -223,18 +148,13 @@ class WizardScreen(Screen[None]):
 
     async def action_fix(self) -> None:
         """Make the change that mends what is wrong."""
-        found = consequences(self.answers, self.lookups.facts)
-        problems = [found.problem] if found is not None and found.problem is not None else []
-        problems += flow.step(self.answers.at).validate(self.answers, self.lookups.facts)
-        remedy = next((problem.remedy for problem in problems if problem.remedy is not None), None)
+        remedy = first_remedy(self.answers, self.lookups.facts)
         if remedy is None:
             self.notify("There is nothing to mend here.", markup=False)
             return
-        owner = "method" if remedy.key == "method.name" else "settings"
-        self.answers.put(remedy.key, remedy.value, "you", "to make it fit")
-        flow.changed(self.answers, owner)
+        mend(self.answers, remedy)
         self._save()
-        self._look()
+        self.look()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Letters and digits are text while a field has the focus."""

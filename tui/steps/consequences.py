@@ -7,7 +7,8 @@ from math import ceil
 
 from engine.recipe_keys import KEYS
 from tui.answers import Answers
-from tui.steps.facts import Facts, data_summary
+from tui.steps.facts import Facts
+from tui.steps.looking import data_summary
 from tui.steps.method import need_bytes
 from tui.steps.method import validate as check_method
 from tui.steps.option import Problem

@@ -162,9 +162,7 @@ def mismatches(answers: Answers, result: Mapping[str, Any] | None) -> list[Probl
         what = f'The rows hold questions and answers, so answers are learned. Your goal is "{title}".'
         return [_mismatch(what, 'For text as it stands give a .txt file, or read the rows as "plain text".')]
     if goal == "chat" and name in SINGLE_TURN:
-        what = (
-            f'Every row is one question and one answer, so later turns are not learned. Your goal is "{title}".'
-        )
+        what = f'Every row is one question and one answer, so later turns are not learned. Your goal is "{title}".'
         return [_mismatch(what, "For those give rows with messages.")]
     if goal == "classification" and name not in ("classification", "kto") and not result.get("labels"):
         what = f'No labels were found in the rows, so answers are learned as free text. Your goal is "{title}".'

@@ -8,7 +8,8 @@ from typing import Any
 from engine.answer import Answer
 from engine.recipe_keys import KEYS
 from tui.answers import Answers
-from tui.steps.facts import Facts, data_summary
+from tui.steps.facts import Facts
+from tui.steps.looking import data_summary
 from tui.steps.words import count, plural, shown
 
 MOST_BARS = 12

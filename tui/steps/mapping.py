@@ -20,7 +20,7 @@ ROLE_WORDS = {
 def roles_to_ask(format_name: str, columns: Sequence[str]) -> list[str]:
     """The roles that a format needs and no column's name tells."""
     from engine.data.aliases import find_column
-    from engine.data.convert import FORMATS
+    from engine.data.formats import FORMATS
 
     if format_name not in FORMATS or not columns:
         return []

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tui.answers import Answers
-from tui.steps.facts import Facts, data_request
+from tui.steps.facts import Facts
+from tui.steps.looking import data_request
 from tui.steps.words import plural, shown
 
 BRACKETS = {"trained": ("[[", "]]"), "cut": ("{{", "}}")}

@@ -80,7 +80,8 @@ def apply(answers: Answers, facts: Facts, text: str) -> None:
 
 
 def validate(answers: Answers, facts: Facts) -> list[Problem]:
-    """A method that does not fit is said with what would mend it, and may still be chosen."""
+    """A method that does not fit is said with what would mend it, and may still be chosen; one that cannot be used on
+    this machine or with this model may not."""
     if facts.plan.problem is not None:
         return [Problem.of(facts.plan.problem)]
     plan = facts.plan.value
@@ -88,12 +89,13 @@ def validate(answers: Answers, facts: Facts) -> list[Problem]:
     chosen = facts.method_plan(name)
     if plan is None or chosen is None or chosen.fits:
         return []
-    what = f"{METHOD_TITLES[name]} does not fit: {chosen.reason}"
+    cannot = "does not fit" if chosen.available else "cannot be used here"
+    what = f"{METHOD_TITLES[name]} {cannot}: {chosen.reason}"
     other = facts.method_plan(plan.recommended)
     if other is not None and other.fits and plan.recommended != name:
         label = f"Use {METHOD_TITLES[plan.recommended]}"
         fix = f"{label}, or change the settings."
-        return [Problem(what, "Method", fix, False, Remedy(label, "method.name", plan.recommended))]
+        return [Problem(what, "Method", fix, not chosen.available, Remedy(label, "method.name", plan.recommended))]
     if facts.remedy.value is not None:
         fix = f"{facts.remedy.value.label}, or choose a smaller model."
         return [Problem(what, "Method", fix, False, facts.remedy.value)]

@@ -120,7 +120,8 @@ def apply(answers: Answers, facts: Facts, text: str) -> None:
     if _looks_like_path(source):
         folder = Path(source).expanduser()
         if not folder.is_dir():
-            raise UserError("This folder does not exist.", str(folder), "Check the spelling, or choose one below.")
+            what = "This is a file, and a model is a folder." if folder.is_file() else "This folder does not exist."
+            raise UserError(what, str(folder), "Check the spelling, or choose one below.")
     elif source.count("/") > 1 or any(letter.isspace() for letter in source):
         raise UserError(f"{source!r} is neither a folder nor a name on the Hub.", "Model",
                         "A Hub name looks like owner/name; a folder starts with / or ./ or ~.")  # fmt: skip

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from engine.answer import Answer
 from tui.answers import Answers
-from tui.steps import facts as look
-from tui.steps.facts import Facts
+from tui.steps import looking
+from tui.steps.facts import Facts, Found
 from tui.steps.option import Remedy
 from tui.steps.words import METHOD_TITLES, gigabytes
 
@@ -65,8 +65,8 @@ def _with_gpu(machine: Machine, vram_gb: int) -> Machine:
 
 
 def _plans(answers: Answers, facts: Facts, machine: Machine) -> tuple[MethodPlan, ...]:
-    other = replace(facts, machine=look.Found(value=machine))
-    return look.make_plan(answers, other).methods
+    other = replace(facts, machine=Found(value=machine))
+    return looking.make_plan(answers, other).methods
 
 
 def needs_text(needs: list[Need]) -> str:

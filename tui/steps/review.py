@@ -126,9 +126,10 @@ def save(answers: Answers, facts: Facts, folder: Path) -> Path:
 def start(answers: Answers, facts: Facts, rehearse: bool = False) -> Run:
     """Make the run and start its engine in the background; takes a second. With `rehearse` it stops before the first
     step. Raises UserError for what blocks it."""
+    from engine.places import runs_root
     from engine.plan.devices import check_devices
     from engine.runs.process import launch, launch_rehearsal
-    from engine.runs.store import create_run, runs_root
+    from engine.runs.store import create_run
     from engine.runs.unsloth_place import check_backend
 
     problems = blocking(answers, facts)

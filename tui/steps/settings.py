@@ -2,91 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from engine.answer import Answer
 from engine.errors import UserError
 from engine.recipe_keys import KEYS, Key, parse_value
 from tui.answers import Answers
-from tui.steps import devices
 from tui.steps.base import Question, Step
+from tui.steps.contradictions import contradictions
 from tui.steps.facts import Facts
-from tui.steps.option import Option, Problem, Remedy
+from tui.steps.option import Option, Problem
+from tui.steps.setting_rows import NOT_HERE, rows
 from tui.steps.words import METHOD_TITLES, shown
 
-NOT_HERE = ("model.source", "model.revision", "data.source", "data.format", "data.map", "method.name")
-"""These have their own pages."""
-ADAPTER_KEYS = ("method.rank", "method.alpha", "method.dropout", "method.target_modules", "method.layers",
-                "method.dora", "method.rslora", "method.train_embeddings")  # fmt: skip
-COMPARED_FORMATS = ("preference", "kto")
 CONTINUE = "continue"
 HELP = """\
 Every value here was chosen from your machine, model and data, and says why. Press Enter to take them all.
 
 To change one, move to it and press Enter. The value that you type is marked "you", and r sets it back to the \
 recommended one. The e key shows the values that experts change."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One setting as it is shown."""
-
-    key: Key
-    value: str
-    answer: Answer
-    recommended: str
-    """The value that `reset` would bring back."""
-
-    @property
-    def own(self) -> bool:
-        """Whether the person changed it."""
-        return self.answer.source in ("you", "previous")
-
-
-def visible_keys(answers: Answers, facts: Facts, expert: bool) -> list[Key]:
-    """The settings that matter here: without the adapter's for full fine-tuning, experts' only when wanted.
-
-    An expert value that a person changed is always shown.
-    """
-    full = facts.method(answers) == "full"
-    own = answers.chosen()
-    keys = [key for key in KEYS.values() if key.name not in NOT_HERE]
-    keys = [key for key in keys if not (full and key.name in ADAPTER_KEYS)]
-    objective = value_in_force(answers, facts, "method.objective", "sft")
-    compares = str((facts.data.value or {}).get("format", "")) in COMPARED_FORMATS
-    if objective == "sft" and not compares and not expert:
-        keys = [key for key in keys if key.name != "method.objective"]
-    return [key for key in keys if expert or not key.expert or key.name in own or key.name in answers.drafts]
-
-
-def value_in_force(answers: Answers, facts: Facts, key: str, usual: str) -> str:
-    """The value of a setting as text; `usual` while nothing is planned."""
-    found = facts.settings(answers).get(key)
-    return str(found.value) if found is not None else usual
-
-
-def rows(answers: Answers, facts: Facts, expert: bool = False) -> list[Row]:
-    """The visible settings with value, source and reason."""
-    in_force = facts.settings(answers)
-    plan = facts.method_plan(facts.method(answers))
-    return [_row(key, in_force, plan.answers if plan else {}) for key in visible_keys(answers, facts, expert)]
-
-
-def _row(key: Key, in_force: dict[str, Answer], recommended: dict[str, Answer]) -> Row:
-    usual = Answer(key.default, "recommended", _usual_reason(key))
-    answer = in_force.get(key.name, usual)
-    base = recommended.get(key.name, usual)
-    # the plan repeats what the person set, so the value to go back to is only known when it is not the person's
-    value = "" if base.source in ("you", "previous") else shown(base.value)
-    return Row(key, shown(answer.value), answer, value)
-
-
-def _usual_reason(key: Key) -> str:
-    if key.name == "run.name":
-        return "made from the model and the method when the run starts"
-    if key.name == "run.directory":
-        return "the usual place for runs"
-    return "the usual value"
 
 
 def set_value(answers: Answers, facts: Facts, key: str, text: str) -> bool:
@@ -145,72 +77,7 @@ def validate(answers: Answers, facts: Facts) -> list[Problem]:
                 parse_value(key, text.strip())
             except UserError as error:
                 found.append(Problem(error.what, KEYS[key].title, error.fix))
-    found.extend(_against_model(answers, facts))
-    found.extend(devices.problems(facts.settings(answers)))
-    return found
-
-
-def _against_model(answers: Answers, facts: Facts) -> list[Problem]:
-    found = []
-    in_force = facts.settings(answers)
-    model, length = facts.model.value, in_force.get("training.sequence_length")
-    if model is not None and length is not None and model.spec.context_length:
-        longest = model.spec.context_length
-        if isinstance(length.value, int) and length.value > longest:
-            what = f"The sequence length of {length.value:,} is more than the model's {longest:,} tokens."
-            remedy = Remedy(f"Use {longest:,}", "training.sequence_length", longest)
-            found.append(Problem(what, "Settings", f"Use at most {longest:,}.", remedy=remedy))
-    found.extend(_against_data(in_force, facts))
-    found.extend(_against_trackers(in_force))
-    found.extend(_against_machine(in_force, facts))
-    held, total = in_force.get("evaluation.held_out_rows"), int((facts.data.value or {}).get("rows", 0))
-    if held is not None and total and isinstance(held.value, int) and held.value >= total:
-        suggested = max(1, total // 20)
-        what = f"{held.value:,} rows are held out of {total:,}, so nothing is left to train on."
-        remedy = Remedy(f"Use {suggested}", "evaluation.held_out_rows", suggested)
-        found.append(Problem(what, "Settings", f"Hold out fewer, such as {suggested}.", remedy=remedy))
-    return found
-
-
-def _against_machine(in_force: dict[str, Answer], facts: Facts) -> list[Problem]:
-    """What cannot be done on this machine."""
-    offloading, machine = in_force.get("training.activation_offloading"), facts.machine.value
-    if offloading is None or offloading.value is not True or machine is None:
-        return []
-    if machine.best_gpu is not None and machine.best_gpu.kind != "mps":
-        return []
-    what = "Activations can only be offloaded from a GPU to the host's memory."
-    remedy = Remedy("Switch it off", "training.activation_offloading", False)
-    return [Problem(what, "Settings", "Switch activation offloading off.", remedy=remedy)]
-
-
-def _against_trackers(in_force: dict[str, Answer]) -> list[Problem]:
-    """A tracker whose package is missing, before anything starts."""
-    from engine.machine.trackers import require_trackers
-
-    wanted = in_force["tracking.to"].value if "tracking.to" in in_force else []
-    try:
-        require_trackers(wanted if isinstance(wanted, list) else [])
-    except UserError as error:
-        return [Problem.of(error)]
-    return []
-
-
-def _against_data(in_force: dict[str, Answer], facts: Facts) -> list[Problem]:
-    """An objective that these rows do not serve, or cannot go together with another setting."""
-    needed = {"dpo": "preference", "orpo": "preference", "kto": "kto", "classify": "classification"}
-    objective = str(in_force["method.objective"].value) if "method.objective" in in_force else "sft"
-    name = str((facts.data.value or {}).get("format", ""))
-    if name and needed.get(objective, name) != name:
-        what = f"{objective.upper()} needs rows in the format {needed[objective]}, and these are read as {name}."
-        better = {"preference": "dpo", "kto": "kto"}.get(name, "sft")
-        remedy = Remedy(f"Use {better}", "method.objective", better)
-        return [Problem(what, "Settings", f"Set the objective to {better}.", remedy=remedy)]
-    packing = in_force.get("training.packing")
-    if objective != "sft" and packing is not None and packing.value is True:
-        remedy = Remedy("Switch packing off", "training.packing", False)
-        return [Problem("Rows that are compared cannot be packed.", "Settings", "Switch packing off.", remedy=remedy)]
-    return []
+    return [*found, *contradictions(facts.settings(answers), facts)]
 
 
 def summary(answers: Answers, facts: Facts) -> str:

@@ -55,11 +55,6 @@ class Pace:
         first, last = self._marks[-marks], self._marks[-1]
         return (last[1] - first[1]) / max(1, last[0] - first[0])
 
-    @property
-    def seconds_per_step(self) -> float | None:
-        """The pace over the window; None before two steps."""
-        return self._pace(len(self._marks)) if len(self._marks) >= 2 else None
-
 
 _UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 _ROUND = {"s": 10, "min": 1, "h": 0.5, "d": 0.5}

@@ -18,6 +18,11 @@ NEXT_KEYS: dict[str, tuple[tuple[str, str], ...]] = {
     "failed": (("l", "log"), ("r", "go on from the last checkpoint"), ("q", "back")),
     "lost": (("r", "go on from the last checkpoint"), ("l", "log"), ("q", "back")),
 }
+NEXT_WITHOUT_CHECKPOINT: dict[str, tuple[tuple[str, str], ...]] = {
+    "stopped": (("r", "start it again"), ("q", "back")),
+    "failed": (("l", "log"), ("r", "start it again"), ("q", "back")),
+    "lost": (("r", "start it again"), ("l", "log"), ("q", "back")),
+}
 
 
 def verdict_row(history: History, lines: LossLines, reason: str, wide: bool, width: int = 1000) -> list[Piece]:
@@ -53,12 +58,13 @@ def tail_rows(history: History) -> list[list[Piece]]:
     return [[(f" {note.clock} ", "dim"), (note.text, note.look)] for note in notes[-TAIL_ROWS:]]
 
 
-def next_row(reason: str) -> list[list[Piece]]:
-    """What one can do with a run that has ended so."""
+def next_row(reason: str, saved: bool) -> list[list[Piece]]:
+    """What one can do with a run that has ended so; `saved` is whether it has a checkpoint."""
     if reason not in NEXT_KEYS:
         return []
+    keys = NEXT_KEYS[reason] if saved else NEXT_WITHOUT_CHECKPOINT.get(reason, NEXT_KEYS[reason])
     row: list[Piece] = [(f" {'next':<12}", "dim")]
-    for key, words in NEXT_KEYS[reason]:
+    for key, words in keys:
         row += [(f" {key} ", "key"), (f"{words}  ", "plain")]
     return [row]
 

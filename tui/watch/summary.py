@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from engine.plan.record import read_plan
 from engine.runs.history import History
-from engine.runs.process import Liveness
+from engine.runs.liveness import Liveness
 from engine.runs.store import Run
 from tui.charts.decimate import Series
 from tui.charts.scale import number as short

@@ -9,7 +9,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import Any
 
-from engine.runs.process import Liveness, liveness
+from engine.runs.liveness import Liveness, liveness
 from engine.runs.store import Run
 
 _THROTTLE_WORDS = (

@@ -5,13 +5,12 @@ from __future__ import annotations
 from math import isfinite
 from typing import Literal
 
-from rich.cells import cell_len
-
 from engine.runs.history import History
-from engine.runs.process import Liveness
+from engine.runs.liveness import Liveness
 from tui.charts.scale import number
 from tui.steps.words import gigabytes
 from tui.text import one_line
+from tui.watch.cells import cells
 from tui.watch.telemetry import GpuReading, Reading
 
 Look = Literal["plain", "strong", "dim", "good", "warn", "bad", "key"]
@@ -82,7 +81,7 @@ def header(name: str, history: History, alive: Liveness | None, seconds: float, 
     last: Piece | None = (f"  {left}", "plain") if left and look == "key" else None
     for chosen in ((epoch, clock, last), (clock, last), (last,)):
         whole = [*pieces, *filter(None, chosen)]
-        if sum(cell_len(text) for text, _ in whole) <= width:
+        if sum(cells(text) for text, _ in whole) <= width:
             return whole
     return pieces
 

@@ -27,7 +27,9 @@ class PlainInput(Input):
     TAKES_LETTERS = True
     """Keys that are letters are text here, not actions of the page."""
 
-    def __init__(self, value: str = "", placeholder: str = "", *, password: bool = False, id: str | None = None) -> None:  # noqa: A002, E501
+    def __init__(
+        self, value: str = "", placeholder: str = "", *, password: bool = False, id: str | None = None,  # noqa: A002
+    ) -> None:  # fmt: skip
         super().__init__(value, placeholder, password=password, select_on_focus=False, id=id)
         self.cursor_blink = False
 

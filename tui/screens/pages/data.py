@@ -10,7 +10,7 @@ from textual.containers import VerticalScroll
 from tui.screens.pages.base import SourcePage
 from tui.screens.pages.data_text import found_text, rows_text
 from tui.steps import data as step
-from tui.steps import mapping, mask
+from tui.steps import data_words, mapping, mask
 from tui.steps.base import Question
 from tui.steps.option import Option, Problem
 from tui.text import clean
@@ -83,7 +83,7 @@ class DataPage(SourcePage):
         if not self.answers.text("data.source"):
             return list(self.question.options(self.answers, self.facts))
         result = self.facts.data.value or {}
-        read_as = f"now read as {step.title_of(result)}" if result.get("format") else "choose the format yourself"
+        read_as = f"now read as {data_words.title_of(result)}" if result.get("format") else "choose the format yourself"
         problem = self.facts.data.problem
         codec, words = step.offered_encoding(self.facts)
         if codec:
@@ -180,7 +180,7 @@ class DataPage(SourcePage):
             return
         from tui.screens.explain import ExplainScreen
 
-        text = step.detail_text(self.answers, self.facts, mark("bar"))
+        text = data_words.detail_text(self.answers, self.facts, mark("bar"))
         self.app.push_screen(ExplainScreen("The data in detail", clean(text)))
 
     def _row_left(self, number: int | None) -> None:

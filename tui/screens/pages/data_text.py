@@ -6,7 +6,7 @@ from textual.content import Content
 
 from tui.answers import Answers
 from tui.steps import data as step
-from tui.steps import lengths
+from tui.steps import data_words, lengths
 from tui.steps.facts import Facts
 from tui.steps.option import Problem
 from tui.text import clean
@@ -24,9 +24,9 @@ def found_text(answers: Answers, facts: Facts) -> Content:
     if facts.data.problem is not None:
         return problem_text(Problem.of(facts.data.problem))
     if answers.text("data.source") and facts.data.value is None:
-        words = ["Reading the data. Enter goes on meanwhile.", *step.early_lines(facts)]
+        words = ["Reading the data. Enter goes on meanwhile.", *data_words.early_lines(facts)]
         return Content.assemble(*((f"{clean(line)}\n", "$text-muted") for line in words))
-    pieces: list[Content | tuple[str, str]] = [(f"{clean(line)}\n", "") for line in step.facts_lines(facts)]
+    pieces: list[Content | tuple[str, str]] = [(f"{clean(line)}\n", "") for line in data_words.facts_lines(facts)]
     found = step.all_findings(answers, facts)
     for finding in found[:MOST_FINDINGS]:
         pieces += [problem_text(finding), ("\n", "")]
@@ -47,7 +47,7 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
     for preview in (facts.data.value or facts.data.early or {}).get("previews", ()):
         legend = "" if pieces else " (bold bright text is learned, the rest is context)"
         pieces.append((f"Row {preview.get('row', '')}{legend}\n", "bold"))
-        for text, kind in step.preview_pieces(preview):
+        for text, kind in data_words.preview_pieces(preview):
             if kind == "cut":
                 pieces.append((f"{mark('cut')} cut here: ", "bold $text-error"))
             pieces.append((clean(text), PIECE_STYLES.get(kind, "$text-muted")))

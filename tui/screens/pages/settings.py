@@ -9,8 +9,10 @@ from textual.binding import Binding
 from engine.errors import UserError
 from engine.recipe_keys import KEYS
 from tui.screens.pages.base import Page
+from tui.steps import setting_rows
 from tui.steps import settings as step
 from tui.steps.option import Option, Problem
+from tui.steps.setting_rows import Row
 from tui.widgets.field import Field, PlainInput
 
 EMPTY = {"run.name": "chosen at the start", "run.directory": "the usual place"}
@@ -40,11 +42,11 @@ class SettingsPage(Page):
         self.editor.display = False
 
     def show_facts(self) -> None:
-        rows = step.rows(self.answers, self.facts, self._expert)
+        rows = setting_rows.rows(self.answers, self.facts, self._expert)
         first = Option(step.CONTINUE, "Use these values", "Move down and press Enter to change one.")
         self.choices.show([first, *map(self._entry, rows)], self.choices.value)
 
-    def _entry(self, row: step.Row) -> Option:
+    def _entry(self, row: Row) -> Option:
         draft = self.answers.drafts.get(row.key.name)
         unit = f" {row.key.unit}" if row.key.unit else ""
         known = f"{row.value}{unit}" if row.value else EMPTY.get(row.key.name, "not set")
@@ -63,7 +65,10 @@ class SettingsPage(Page):
         self._edit(value)
 
     def _edit(self, name: str) -> None:
-        key, row = KEYS[name], next(row for row in step.rows(self.answers, self.facts, True) if row.key.name == name)
+        key, row = (
+            KEYS[name],
+            next(row for row in setting_rows.rows(self.answers, self.facts, True) if row.key.name == name),
+        )
         self._editing = name
         allowed = f"one of: {', '.join(key.choices)}" if key.choices else key.range_text()
         if key.kind == "bool":
@@ -105,7 +110,7 @@ class SettingsPage(Page):
 
     def keep(self) -> None:
         if self._editing:
-            rows = {row.key.name: row.value for row in step.rows(self.answers, self.facts, True)}
+            rows = {row.key.name: row.value for row in setting_rows.rows(self.answers, self.facts, True)}
             if self.editor.text.strip() and self.editor.text != rows.get(self._editing):
                 self.answers.drafts[self._editing] = self.editor.text
 

@@ -1,0 +1,47 @@
+"""Every key of the training screen, and what it says of itself in the key line and the help."""
+
+from __future__ import annotations
+
+from textual.binding import Binding, BindingType
+
+KEYS: list[BindingType] = [
+    Binding("s", "stop", "Stop and save", id="training.stop",
+            tooltip="Stop after this step and save a checkpoint, from which the run can go on."),
+    Binding("r", "resume", "Go on", id="training.resume", tooltip="Go on from the newest sound checkpoint."),
+    Binding("p", "playground", "Try it", id="training.playground",
+            tooltip="Talk with the base and the tuned model."),
+    Binding("v", "evaluation", "Evaluate", id="training.evaluation",
+            tooltip="Measure base and tuned on the held-out rows, with intervals."),
+    Binding("x", "export", "Export", id="training.export", tooltip="Make a merged model, or hand it to Ollama."),
+    Binding("d", "detach", "Detach", id="training.detach", tooltip="Leave the program. Training continues."),
+    Binding("l", "view('log')", "Log", id="training.log",
+            tooltip="Everything that happened, and the engine's log."),
+    Binding("a", "view('samples')", "Answers", id="training.samples", tooltip="What the model answers so far."),
+    Binding("w", "save_now", "Save now", show=False, id="training.save",
+            tooltip="Write a checkpoint after this step, and go on."),
+    Binding("e", "evaluate_now", "Evaluate now", show=False, id="training.evaluate",
+            tooltip="Measure the held-out loss after this step, and go on."),
+    Binding("space", "pause", "Pause", show=False, id="training.pause",
+            tooltip="Save and end the engine, which frees the GPU; r goes on from there."),
+    Binding("b", "ring", "Ring at the end", show=False, id="training.ring",
+            tooltip="Ring the terminal's bell and send a notice when the run ends or fails."),
+    Binding("y", "log_scale", "Log scale", id="training.log_scale",
+            tooltip="Switch the loss axis between linear and logarithmic."),
+    Binding("t", "axis", "Steps, epochs or time", show=False, id="training.axis",
+            tooltip="What the axis below the curve counts."),
+    Binding("c", "compare", "Compare", show=False, id="training.compare",
+            tooltip="Lay this run over the runs beside it."),
+    Binding("o", "report", "Report", show=False, id="training.report",
+            tooltip="Write the run down as one HTML page and one picture, in its folder."),
+    Binding("plus,equals_sign", "zoom(0.5)", "Closer", show=False, id="training.closer"),
+    Binding("minus", "zoom(2.0)", "Wider", show=False, id="training.wider"),
+    Binding("0", "whole", "All steps", show=False, id="training.whole"),
+    Binding("left", "cursor(-1)", "Read back", show=False, id="training.left",
+            tooltip="Read the value one column to the left."),
+    Binding("right", "cursor(1)", "Read on", show=False, id="training.right"),
+    Binding("g", "glyphs", "Glyphs", show=False, id="training.glyphs",
+            tooltip="Draw with braille dots, blocks or plain letters."),
+    Binding("question_mark,f1", "explain", "Keys", id="training.explain",
+            tooltip="All keys of this page, and how to read the chart."),
+    Binding("q,escape", "back", "Back", id="training.back"),
+]  # fmt: skip
