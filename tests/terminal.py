@@ -1,5 +1,7 @@
 """A real terminal for tests: run a command in a pty, send keys, wait for text, read cells, draw a picture.
 
+For example:
+
     with Terminal(["python", "-m", "tui"], columns=80, rows=24) as terminal:
         terminal.wait_for("Machine")
         terminal.send("enter", "down")

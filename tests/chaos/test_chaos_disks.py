@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs.process import liveness
+from engine.runs.liveness import liveness
 from engine.runs.store import Run
 from engine.train import checkpoint
 from tests.chaos.real_disk import Disk, begin, image_disk, memory_disk

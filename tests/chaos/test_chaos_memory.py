@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs.process import liveness
+from engine.runs.liveness import liveness
 from tests.chaos.detached import PROJECT, wait_for
 from tests.chaos.rig import Workshop
 from tests.engine.train.carried import Carried, carry

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from engine.runs.liveness import liveness
 from engine.runs.lock import lock_owner
-from engine.runs.process import liveness
 from engine.runs.store import Run
 from engine.train import checkpoint
 from tests.chaos.rig import Workshop, carry_in_child, digest

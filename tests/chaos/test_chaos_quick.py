@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs.process import liveness, signal_engine
+from engine.runs.liveness import liveness
+from engine.runs.signals import signal_engine
 from engine.runs.store import Run
 from engine.train import checkpoint
 from tests.chaos import clock, damage, detached, kills, shim

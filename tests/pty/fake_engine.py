@@ -1,5 +1,7 @@
 """An engine without a model: holds the run's lock, writes events and a snapshot, obeys requests. For tests only.
 
+Start it with:
+
     python tests/pty/fake_engine.py RUN_DIR [--steps N] [--pace SECONDS] [--deaf]
 """
 
@@ -21,14 +23,14 @@ from engine.recipe import Answer, Recipe
 from engine.runs.control import acknowledge, pending
 from engine.runs.events import EventLog
 from engine.runs.files import write_atomic
+from engine.runs.identity import identity
 from engine.runs.lock import EngineLock
-from engine.runs.process import identity
 from engine.runs.store import Run, create_run
 
 
 def recipe(**values: Any) -> Recipe:
     """A recipe that names a model and data which nobody opens."""
-    answers = {"model.source": "/models/tiny", "data.source": "/data/rows.jsonl", **values}
+    answers = {"model.source": "models/tiny", "data.source": "data/rows.jsonl", **values}
     return Recipe.from_answers({key: Answer(value, "you", "for a test") for key, value in answers.items()})
 
 
@@ -49,7 +51,7 @@ def start(root: Path, name: str, *options: str) -> Run:
 
 def end(run: Run) -> None:
     """Kill the engine of `run`, if it still works."""
-    from engine.runs.process import kill_engine
+    from engine.runs.signals import kill_engine
 
     kill_engine(run)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import time
@@ -11,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from engine.runs.history import load_history
-from engine.runs.process import liveness
+from engine.runs.liveness import liveness
 from engine.runs.store import Run
 from tests.conftest import PROJECT
 from tests.pty import fake_engine
 from tests.terminal import Terminal
 
+ENTER_ALTERNATE_SCREEN = b"\x1b[?1049h"
 LEAVE_ALTERNATE_SCREEN = b"\x1b[?1049l"
 MOUSE_OFF = b"\x1b[?1003l"
 CURSOR_ON = b"\x1b[?25h"
@@ -94,6 +96,33 @@ def test_leaving_says_how_to_come_back_and_the_run_goes_on(root: Path, living: R
         terminal.send("ctrl+q")
         assert terminal.wait(5) == 0
     assert moves_on(living)
+
+
+def test_ctrl_z_stops_the_viewer_alone_and_fg_brings_it_back(root: Path, living: Run) -> None:
+    """As every program in a shell does; the run is no part of it."""
+    command = shlex.join([sys.executable, "-m", "tui", "attach", "alive", "--runs", str(root)])
+    shell = ["bash", "--norc", "-i", "-c", f"{command}; echo in the shell; read line; fg; echo over"]
+    with Terminal(shell, directory=PROJECT) as terminal:
+        terminal.wait_for("Detach")
+        terminal.send("ctrl+z")
+        assert "Stopped" in terminal.wait_for("in the shell")
+        assert moves_on(living)
+        terminal.send("enter")
+        came = ENTER_ALTERNATE_SCREEN
+        terminal.wait_until(lambda _: b"".join(data for _, data in terminal.output).count(came) == 2, "second screen")
+        terminal.wait_for("Detach")
+        terminal.send("ctrl+q")
+        terminal.wait_for("over")
+    assert moves_on(living)
+
+
+def test_ctrl_z_without_a_shell_says_so_and_goes_on(root: Path, living: Run) -> None:
+    with viewer(root) as terminal:
+        terminal.wait_for("Detach")
+        terminal.send("ctrl+z")
+        terminal.wait_for("There is no shell to go to")
+        terminal.send("ctrl+q")
+        assert terminal.wait(10) == 0
 
 
 def test_two_viewers_at_once(root: Path, living: Run) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs.process import kill_engine, liveness
+from engine.runs.liveness import liveness
+from engine.runs.signals import kill_engine
 from engine.runs.store import Run
 from tests.conftest import PROJECT
 from tests.terminal import Terminal

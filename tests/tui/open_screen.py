@@ -16,7 +16,7 @@ from typing import Any
 
 from textual.screen import Screen
 
-import tui.jobs
+import tui.job_child
 from engine.runs.store import Run
 from tests.tui import wizard_fakes as fakes
 from tests.tui.payloads import MARKUP, PAYLOADS
@@ -136,7 +136,7 @@ def main() -> None:
         job(words[1])
         return
     run, name = Run(Path(words[0])), words[1]
-    tui.jobs.job_command = lambda name: [sys.executable, __file__, "job", name]
+    tui.job_child.job_command = lambda name: [sys.executable, __file__, "job", name]
     app = Program("attach", run=run)
     app.opening = None if name == "training" else screen_of(name, run, words[2] if len(words) > 2 else "")
     print(app.run())

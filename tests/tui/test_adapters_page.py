@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-import tui.jobs
+import tui.job_child
 from engine.errors import UserError
-from engine.runs.store import Run, runs_root
+from engine.places import runs_root
+from engine.runs.store import Run
 from tests.tui import fake_job, runs
 from tests.tui.test_playground import until
 from tests.tui.test_training import LARGE, SMALL, shown
@@ -33,7 +34,7 @@ async def opened(
 ) -> AsyncIterator[Pilot[Any]]:
     """The home page with two runs, then `a`."""
     command = [sys.executable, fake_job.__file__]
-    monkeypatch.setattr(tui.jobs, "job_command", lambda name: [*command, name, script])
+    monkeypatch.setattr(tui.job_child, "job_command", lambda name: [*command, name, script])
     for name in ("one", "two", "three"):
         runs.finished(runs_root(), 20, name)
     app = TunewrightApp()

@@ -11,7 +11,7 @@ import pytest
 from textual.app import App
 from textual.pilot import Pilot
 
-import tui.jobs
+import tui.job_child
 from tests.tui import fake_job, runs
 from tests.tui.test_playground import until
 from tests.tui.test_training import LARGE, SMALL, shown
@@ -36,7 +36,7 @@ async def opened(
     folder: Path, monkeypatch: pytest.MonkeyPatch, script: str, size: tuple[int, int] = LARGE
 ) -> AsyncIterator[Pilot[None]]:
     command = [sys.executable, fake_job.__file__]
-    monkeypatch.setattr(tui.jobs, "job_command", lambda name: [*command, name, script])
+    monkeypatch.setattr(tui.job_child, "job_command", lambda name: [*command, name, script])
     async with Host(folder).run_test(size=size) as pilot:
         await pilot.pause()
         yield pilot

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from textual.screen import Screen
 
+from engine.places import runs_root
 from engine.plan.record import write_plan
 from engine.recipe import Answer, Recipe
-from engine.runs.process import Liveness
-from engine.runs.store import Run, create_run, runs_root
+from engine.runs.liveness import Liveness
+from engine.runs.store import Run, create_run
 from tests.tui import wizard_fakes as fakes
 from tests.tui.test_wizard import press, settle, text_of
 from tui.answers import Answers
@@ -41,7 +42,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
 
 
 def make_run(name: str, state: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    recipe = Recipe.from_answers({"model.source": Answer("/m", "you", ""), "data.source": Answer("/d", "you", "")})
+    recipe = Recipe.from_answers({"model.source": Answer("o/m", "you", ""), "data.source": Answer("o/d", "you", "")})
     run = create_run(recipe, runs_root(), name)
     known: dict[str, str] = getattr(make_run, "states", {})
     known[name] = state
@@ -178,7 +179,7 @@ async def test_a_clone_begins_with_the_answers_of_the_run(monkeypatch: pytest.Mo
         await press(pilot, "end", "l")
         assert isinstance(app.screen, WizardScreen)
         answer = app.screen.answers.values["model.source"]
-        assert (answer.value, answer.source, answer.reason) == ("/m", "previous", "as in first")
+        assert (answer.value, answer.source, answer.reason) == ("o/m", "previous", "as in first")
         assert "run.name" not in app.screen.answers.values
 
 

@@ -51,7 +51,7 @@ def test_help_imports_next_to_nothing(words: list[str]) -> None:
 ], ids=lambda words: " ".join(words[:2]) or "no verb")  # fmt: skip
 def test_headless_verbs_draw_nothing_and_train_nothing(words: list[str]) -> None:
     loaded = imported(f"from tui.cli import main\nmain({words!r})")
-    assert loaded & (HEAVY | DRAWING) == set()
+    assert loaded & (HEAVY | DRAWING | {"asyncio"}) == set()
 
 
 def test_the_terminal_side_imports_no_training_package() -> None:
@@ -68,7 +68,7 @@ def test_light_floors_import_no_training_package() -> None:
 
 
 def test_steps_and_charts_know_no_screen() -> None:
-    names = [*modules("tui.steps"), "tui.answers", "tui.jobs", "tui.text"]
+    names = [*modules("tui.steps"), "tui.answers", "tui.async_job", "tui.jobs", "tui.text"]
     names += ["tui.charts.scale", "tui.charts.decimate", "tui.charts.glyphs"]
     assert imported(importing(names)) & (HEAVY | DRAWING) == set()
 

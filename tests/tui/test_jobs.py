@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UserError
-from tui import jobs
+from tui import job_child, jobs
+from tui.async_job import AsyncJob
 from tui.places import state_directory
 
 CHILD = """
@@ -33,7 +34,7 @@ def child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     def use(body: str) -> None:
         script = tmp_path / "child.py"
         script.write_text(CHILD + textwrap.dedent(body))
-        monkeypatch.setattr(jobs, "job_command", lambda name: [sys.executable, str(script)])
+        monkeypatch.setattr(job_child, "job_command", lambda name: [sys.executable, str(script)])
 
     return use
 
@@ -142,7 +143,7 @@ def test_a_conversation_goes_on_after_an_error(child) -> None:
 
 
 def test_close_ends_a_child_that_does_not_listen_and_its_own_children(child, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(job_child.Child, "GRACE_SECONDS", 0.1)
     child("""
     inner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     say(pids=[inner.pid])
@@ -158,8 +159,8 @@ def test_the_job_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     child.write_text(CHILD + "import os\nfirst = sys.stdin.readline()\nsay(pid=os.getpid())\nsys.stdin.read()\n")
     parent = textwrap.dedent(f"""
         import sys, time
-        from tui import jobs
-        jobs.job_command = lambda name: [sys.executable, {str(child)!r}]
+        from tui import job_child, jobs
+        job_child.job_command = lambda name: [sys.executable, {str(child)!r}]
         with jobs.Job("chat", {{}}) as job:
             print(next(job.messages())["pid"], flush=True)
             time.sleep(60)
@@ -179,14 +180,14 @@ async def test_async_result_progress_and_large_answer(child) -> None:
     say(result={"text": "x" * 300_000, "name": request["name"]})
     """)
     seen: list[object] = []
-    async with jobs.AsyncJob("data", {"name": "n"}) as job:
+    async with AsyncJob("data", {"name": "n"}) as job:
         result = await job.result(seen.append)
     assert (len(result["text"]), result["name"], seen) == (300_000, "n", [1])
     assert logs() == []
 
 
 async def test_async_conversation_and_close(child, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(job_child.Child, "GRACE_SECONDS", 0.1)
     child("""
     import os
     for line in sys.stdin:
@@ -195,7 +196,7 @@ async def test_async_conversation_and_close(child, monkeypatch: pytest.MonkeyPat
         else: say(reply=request, pid=os.getpid())
     time.sleep(60)
     """)
-    job = jobs.AsyncJob("chat", {"run": "a"})
+    job = AsyncJob("chat", {"run": "a"})
     await job.start()
     first = await anext(job.messages())
     assert first["reply"] == {"run": "a"}
@@ -211,7 +212,7 @@ async def test_async_conversation_and_close(child, monkeypatch: pytest.MonkeyPat
 
 async def test_async_job_that_dies(child) -> None:
     child("""raise SystemExit("bad luck")""")
-    async with jobs.AsyncJob("data", {}) as job:
+    async with AsyncJob("data", {}) as job:
         with pytest.raises(UserError, match="bad luck"):
             await job.result()
 
@@ -224,4 +225,4 @@ def test_only_the_newest_logs_are_kept(child) -> None:
         (folder / f"job-2020010{number // 10}-00000{number % 10}-data-x.log").touch()
     with pytest.raises(UserError):
         jobs.run_job("data", {})
-    assert len(logs()) == jobs.LOGS_KEPT + 1
+    assert len(logs()) == job_child.LOGS_KEPT + 1

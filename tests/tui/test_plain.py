@@ -12,18 +12,18 @@ import pytest
 from engine.errors import UserError
 from tests.tui import wizard_fakes as fakes
 from tui.answers import Answers
-from tui.plain import Console, PlainWizard, run_plain
-from tui.steps import facts as look
-from tui.steps import review
+from tui.plain import PlainWizard, run_plain
+from tui.plain_console import Console
+from tui.steps import looking, review
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(look, "look_at_machine", lambda answers: fakes.machine())
-    monkeypatch.setattr(look, "look_at_model", lambda answers: fakes.model(answers.text("model.source")))
-    monkeypatch.setattr(look, "make_plan", lambda answers, facts: fakes.plan())
+    monkeypatch.setattr(looking, "look_at_machine", lambda answers: fakes.machine())
+    monkeypatch.setattr(looking, "look_at_model", lambda answers: fakes.model(answers.text("model.source")))
+    monkeypatch.setattr(looking, "make_plan", lambda answers, facts: fakes.plan())
     monkeypatch.setattr("tui.jobs.run_job", lambda name, request: fakes.data())
-    monkeypatch.setattr("engine.machine.packages._installed", lambda name: True)
+    monkeypatch.setattr("engine.machine.packages.is_installed", lambda name: True)
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_what_blocks_the_start_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(answers: Answers) -> None:
         raise UserError("This folder holds no tokenizer.", "/models/small", "Copy tokenizer.json into it.")
 
-    monkeypatch.setattr(look, "look_at_model", broken)
+    monkeypatch.setattr(looking, "look_at_model", broken)
     answers = fakes.answers()
     answers.at = "review"
     _, said = talk(answers, "1")

@@ -13,7 +13,7 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-import tui.jobs
+import tui.job_child
 from tests.tui import fake_job, runs
 from tests.tui.test_training import LARGE, SMALL, shown
 from tui.screens.playground import PlaygroundScreen
@@ -38,7 +38,7 @@ async def opened(
     folder: Path, monkeypatch: pytest.MonkeyPatch, script: str = "plain", size: tuple[int, int] = LARGE
 ) -> AsyncIterator[Pilot[None]]:
     command = [sys.executable, fake_job.__file__]
-    monkeypatch.setattr(tui.jobs, "job_command", lambda name: [*command, name, script])
+    monkeypatch.setattr(tui.job_child, "job_command", lambda name: [*command, name, script])
     async with Host(folder).run_test(size=size) as pilot:
         yield pilot
 

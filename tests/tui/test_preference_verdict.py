@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from engine.runs.history import History
-from tui.verdict import Verdict, judge
+from tui.verdict import judge
+from tui.verdict_words import Verdict
 from tui.watch.event_words import note_of
 from tui.watch.lines import LossLines
 

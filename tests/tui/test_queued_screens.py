@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
+from engine.places import runs_root
 from engine.runs import slurm
 from engine.runs.control import pending, request
 from engine.runs.slurm_script import FILE
-from engine.runs.store import Run, create_run, runs_root
+from engine.runs.store import Run, create_run
 from tests.pty import fake_engine
 from tests.tui import fake_slurm, runs
 from tests.tui.test_training import opened, settled, shown
 from tests.tui.test_wizard import press, settle, text_of
 from tui.app import TunewrightApp
-from tui.plain import Console
+from tui.plain_console import Console
 from tui.plain_home import WentOn, choose_answers
 
 NEVER_HERE = "an engine was started on this machine"

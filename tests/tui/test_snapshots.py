@@ -14,7 +14,7 @@ import pytest
 from textual.app import App
 from textual.pilot import Pilot
 
-from engine.runs.process import Liveness
+from engine.runs.liveness import Liveness
 from tests.tui import runs
 from tests.tui import wizard_fakes as fakes
 from tests.tui.test_wizard import settle
@@ -31,7 +31,7 @@ READING = Reading(Liveness("running", "Training.", 1), (), 4_000_000_000, 16_000
 @pytest.fixture(autouse=True)
 def _fixed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookups, "LOOKERS", fakes.lookers())
-    monkeypatch.setattr("engine.machine.packages._installed", lambda name: True)
+    monkeypatch.setattr("engine.machine.packages.is_installed", lambda name: True)
     monkeypatch.setattr(Telemetry, "read", lambda self: READING)
     monkeypatch.setattr(review, "logout_words", lambda: "")
 

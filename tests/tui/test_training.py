@@ -14,7 +14,7 @@ from textual.widgets import ContentSwitcher
 import tui.screens.training as training
 import tui.screens.training_controls as controls
 from engine.runs.control import pending
-from engine.runs.process import Liveness
+from engine.runs.liveness import Liveness
 from engine.runs.store import Run
 from tests.tui import runs
 from tests.tui.payloads import MARKUP, PAYLOADS

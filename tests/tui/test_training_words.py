@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from engine.runs.history import History, load_history
-from engine.runs.process import Liveness
+from engine.runs.liveness import Liveness
 from tests.tui import runs
 from tests.tui.payloads import PAYLOADS
 from tui.steps.words import gigabytes
 from tui.text import UNSAFE
+from tui.watch.cells import cells
 from tui.watch.eta import Left, Pace, left_words
 from tui.watch.event_words import note_of
 from tui.watch.lines import LossLines
@@ -221,3 +223,10 @@ def test_on_a_cpu_a_rehearsal_is_told_with_the_program_in_it() -> None:
     assert told.startswith("Measured 700 MiB") and gigabytes(PYTHON_BYTES + (60 << 20)) in told
     assert "the program included" in told
     assert "program" not in memory_words({**event, "device": "cuda"})
+
+
+@pytest.mark.parametrize(
+    "text", ["demo-1", "Größe", "模型-1", "한국어", "e\u0301", "שלום", "ไทย", "＃１", "🚀", "… · ↵"]
+)
+def test_words_are_as_wide_as_the_terminal_draws_them(text: str) -> None:
+    assert cells(text) == cell_len(text)

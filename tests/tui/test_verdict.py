@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from engine.runs.history import History
-from tui.verdict import Verdict, judge
+from tui.verdict import judge
+from tui.verdict_words import Verdict
 from tui.watch.lines import LossLines
 
 

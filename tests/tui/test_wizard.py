@@ -31,7 +31,7 @@ SIZES = [(80, 24), (120, 40)]
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookups, "LOOKERS", fakes.lookers())
     monkeypatch.setattr(review_page, "SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr("engine.machine.packages._installed", lambda name: True)
+    monkeypatch.setattr("engine.machine.packages.is_installed", lambda name: True)
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ from tui.screens.explain import ExplainScreen
 from tui.screens.pages import review as review_page
 from tui.screens.wizard import WizardScreen
 from tui.steps import hub_search, mapping, needs, review
-from tui.steps.facts import Facts, remedy_question
+from tui.steps.facts import Facts
 from tui.steps.hub_search import HubResult
+from tui.steps.looking import remedy_question
 from tui.steps.option import Remedy
 from tui.widgets.choice import ChoiceList
 from tui.widgets.field import Field
@@ -266,7 +267,7 @@ async def test_text_that_did_not_change_is_not_painted_again(monkeypatch: pytest
         await settle(pilot)
         painted: list[Any] = []
         monkeypatch.setattr(Plain, "update", lambda self, content, layout=True: painted.append(content))
-        app.screen._facts_changed()  # type: ignore[attr-defined]
+        app.screen.facts_changed()  # type: ignore[attr-defined]
         assert painted == []
 
 
@@ -280,7 +281,7 @@ async def test_a_second_enter_starts_no_second_run(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(review, "start", slow)
     monkeypatch.setattr(review_page, "SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr("engine.machine.packages._installed", lambda name: True)
+    monkeypatch.setattr("engine.machine.packages.is_installed", lambda name: True)
     app = app_with(at("review"))
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
@@ -358,7 +359,7 @@ async def test_the_rehearsal_alone_is_a_line_of_the_review(monkeypatch: pytest.M
 
     monkeypatch.setattr(review, "start", begin)
     monkeypatch.setattr(review_page, "SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr("engine.machine.packages._installed", lambda name: True)
+    monkeypatch.setattr("engine.machine.packages.is_installed", lambda name: True)
     app = app_with(at("review"))
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
@@ -383,7 +384,7 @@ async def test_paging_the_palette_in_a_terminal_of_no_width_breaks_nothing() -> 
 
 async def test_what_a_logout_would_end_is_said_before_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(review, "logout_words", lambda: "This system ends your programs when you log out.")
-    monkeypatch.setattr("engine.machine.packages._installed", lambda name: True)
+    monkeypatch.setattr("engine.machine.packages.is_installed", lambda name: True)
     app = app_with(at("review"))
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)

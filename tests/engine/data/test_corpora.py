@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from engine.data.dataset import load_dataset
-from engine.data.json_values import JsonCursor, JsonError, parse_json
+from engine.data.json_cursor import JsonCursor
+from engine.data.json_values import JsonError, parse_json
 from engine.data.read import read_rows
 from engine.data.rows import ReadOptions, ReadReport, as_text
 from engine.errors import UserError

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from engine.data.formats import RowProblem, detect_format, to_example
+from engine.data.detect import detect_format
+from engine.data.examples import RowProblem
+from engine.data.formats import to_example
 from engine.data.rows import Row, WrittenFloat
 
 

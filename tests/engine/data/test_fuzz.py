@@ -16,7 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.data.dataset import load_dataset
-from engine.data.formats import FORMATS, RowProblem, detect_format, to_example
+from engine.data.detect import detect_format
+from engine.data.examples import RowProblem
+from engine.data.formats import FORMATS, to_example
 from engine.data.json_values import JsonError, parse_json
 from engine.data.read import read_rows
 from engine.data.rows import ReadOptions, ReadReport, Row, as_text, json_text, snippet

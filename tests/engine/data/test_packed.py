@@ -99,6 +99,7 @@ def test_an_encoding_is_found_and_shown_and_not_assumed(make_file: Make, codec: 
     assert caught.value.where == f"{path}:1"
     suggested, words = suggest_encoding(text.encode(codec))
     assert f"data.encoding to {suggested}" in caught.value.fix and words in caught.value.fix
+    assert f"--set data.encoding={suggested}" in caught.value.fix and "\\n" not in caught.value.fix
     assert next(read_rows(path, options=ReadOptions(encoding=suggested))).fields["text"] == LONG[codec]
 
 

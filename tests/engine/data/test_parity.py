@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from engine.data.examples import Example, RowProblem, Turn
-from engine.data.render import IGNORED, Renderer
+from engine.data.render import Renderer
+from engine.data.rendered import IGNORED
 from engine.data.spans import SpanFinder
 from engine.data.template import ChatTemplate, TemplateFault
 from engine.data.tokenizer import ModelTokenizer

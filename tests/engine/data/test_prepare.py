@@ -11,7 +11,7 @@ import pytest
 
 from engine.data.prepare import load_examples
 from engine.data.prepared import PreparedData
-from engine.data.render import IGNORED
+from engine.data.rendered import IGNORED
 from engine.errors import UserError
 from engine.recipe import Answer, Recipe
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from engine.data.examples import Example, RowProblem, Turn
-from engine.data.render import IGNORED, Rendered, Renderer, text_pieces
-from engine.data.template_process import Request, TemplateProcess
+from engine.data.render import Renderer
+from engine.data.rendered import IGNORED, Rendered, text_pieces
+from engine.data.template_process import TemplateProcess
+from engine.data.template_rendering import Request
 from engine.errors import UserError
 
 from .conftest import CHATML, MARKED
@@ -151,6 +153,13 @@ def test_a_template_that_hangs_or_eats_memory_is_ended(monkeypatch: pytest.Monke
 def test_a_template_that_does_not_compile_is_the_models_fault(make_model: MakeModel) -> None:
     with Renderer.load(make_model("{% for %}")) as renderer, pytest.raises(UserError, match="does not compile"):
         renderer.render(talk("a", "b"))
+
+
+def test_a_child_that_cannot_start_is_no_fault_of_the_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.data.template_process.sys.executable", "/bin/false")
+    child = TemplateProcess("{{ messages[0].content }}", {})
+    with pytest.raises(UserError, match=r"ended at its start \(exit code 1\)"):
+        child.render_many([Request([{"role": "user", "content": "x"}])])
 
 
 def test_the_sandbox_holds() -> None:

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from engine.machine import detect, other_gpus
-from engine.machine.detect import Gpu, Host, Machine, detect_machine, pretend
-from engine.machine.gpus import GpuReading, read_nvidia
+from engine.machine.detect import Machine, detect_machine, pretend
+from engine.machine.gpus import Gpu, GpuReading
+from engine.machine.host import Host
+from engine.machine.nvidia_gpus import read_nvidia
 from engine.machine.visible import choose_visible
 from tests.engine.machine.test_gpus import NOT_SUPPORTED, T4, FakeNvml
 

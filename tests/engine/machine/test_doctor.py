@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from engine.machine import doctor
-from engine.machine.detect import Gpu, Host, Machine
+from engine.machine.detect import Machine
 from engine.machine.doctor import check_training, check_versions
+from engine.machine.gpus import Gpu
+from engine.machine.host import Host
 
 GIB = 1 << 30
 HOST = Host(32 * GIB, 30 * GIB, 8.0, 500 * GIB, "/", ())

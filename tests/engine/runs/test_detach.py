@@ -14,6 +14,7 @@ from engine.recipe import Answer, Recipe
 from engine.runs import process
 from engine.runs.detach import decide, scope_command, warnings_before_start
 from engine.runs.lock import lock_owner
+from engine.runs.signals import kill_engine
 from engine.runs.store import Run, create_run
 from engine.runs.surroundings import Surroundings, applies, read_surroundings
 
@@ -177,7 +178,7 @@ def test_the_engine_gets_a_scope_or_goes_without(
         words = (tmp_path / "asked").read_text().split()
         assert words[:4] == ["--user", "--scope", "--quiet", "--collect"] and "engine" in words
     finally:
-        assert process.kill_engine(run)
+        assert kill_engine(run)
 
 
 def test_a_scope_has_a_name_of_its_own() -> None:
@@ -199,4 +200,4 @@ def test_who_comes_second_is_told_so(run: Run, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(UserError, match=f"process {pid}"):
         process.launch(run)
     monkeypatch.setattr(process, "lock_owner", real)
-    assert process.kill_engine(run)
+    assert kill_engine(run)

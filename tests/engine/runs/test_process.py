@@ -15,8 +15,11 @@ import pytest
 from engine.errors import UserError
 from engine.recipe import Answer, Recipe
 from engine.runs import process
+from engine.runs.identity import boot_id, identity
+from engine.runs.liveness import Liveness, liveness
 from engine.runs.lock import lock_owner
-from engine.runs.process import boot_id, engine_environment, identity, kill_engine, liveness, signal_engine
+from engine.runs.process import engine_environment
+from engine.runs.signals import kill_engine, signal_engine
 from engine.runs.store import Run, create_run
 
 HOLDER = """
@@ -79,20 +82,18 @@ def test_states_are_told_apart(run: Run) -> None:
         write_state(run, stop_reason=reason)
         assert liveness(run).state == reason
     write_state(run)
-    assert liveness(run) == process.Liveness("lost", "The engine was killed after step 7.")
+    assert liveness(run) == Liveness("lost", "The engine was killed after step 7.")
     write_state(run, boot_id="another")
-    assert liveness(run) == process.Liveness("lost", "The machine restarted after step 7.")
+    assert liveness(run) == Liveness("lost", "The machine restarted after step 7.")
     write_state(run, host="another", boot_id="another")
-    assert liveness(run) == process.Liveness("elsewhere", "Last seen at step 7 on another.")
+    assert liveness(run) == Liveness("elsewhere", "Last seen at step 7 on another.")
     write_state(run, host="another")  # a container of this machine, whose free lock counts here too
     assert liveness(run).state == "lost"
     write_state(run, memory_counter="/nowhere", memory_kills=0, machine_kills=-1)
-    assert liveness(run) == process.Liveness(
-        "lost", "The system ran out of memory (RAM) and killed the engine after step 7."
-    )
+    assert liveness(run) == Liveness("lost", "The system ran out of memory (RAM) and killed the engine after step 7.")
     child = hold(run)
     write_state(run, phase="training", mono=time.monotonic())
-    assert liveness(run) == process.Liveness("running", "Training.", child.pid)
+    assert liveness(run) == Liveness("running", "Training.", child.pid)
     write_state(run, phase="training", mono=time.monotonic() - 1000)
     assert liveness(run).state == "stalled"
     assert kill_engine(run)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from engine.errors import UserError
 from engine.recipe import Recipe
 from engine.runs import queue as queues
 from engine.runs import queue_work
-from engine.runs.process import Liveness
+from engine.runs.liveness import Liveness
 from engine.runs.queue import Queue, list_queues, make_queue, open_queue, standing
 from engine.runs.queue_work import work_off
 from engine.runs.store import Run, create_run
@@ -136,6 +138,18 @@ def test_a_second_worker_leaves_at_once(engines: Engines, make: Any) -> None:
         assert mine and queue.worked_on
         assert work(queue, engines) == 2
     assert not queue.worked_on and engines.started == []
+
+
+def test_a_look_at_the_queue_does_not_turn_its_worker_away(engines: Engines, make: Any) -> None:
+    queue = make("a")
+    with queue.held() as looking:
+        assert looking
+        results: list[int] = []
+        worker = threading.Thread(target=lambda: results.append(work(queue, engines)))
+        worker.start()
+        time.sleep(0.1)
+    worker.join()
+    assert results == [0] and [name for name, _, _ in engines.started] == ["a"]
 
 
 def test_queues_are_found_by_name_and_a_deleted_run_is_passed_over(engines: Engines, make: Any) -> None:

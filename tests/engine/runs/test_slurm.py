@@ -12,7 +12,8 @@ import pytest
 from engine.errors import UserError
 from engine.recipe import Answer, Recipe
 from engine.runs import slurm
-from engine.runs.process import boot_id, liveness
+from engine.runs.identity import boot_id
+from engine.runs.liveness import liveness
 from engine.runs.slurm import Place, cancel, job_of, look_up, submit
 from engine.runs.slurm_script import FILE, Resources, minutes_of, script
 from engine.runs.store import Run, create_run

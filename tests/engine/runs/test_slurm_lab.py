@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from engine.runs import slurm
-from engine.runs.process import engine_environment, liveness
+from engine.runs.liveness import liveness
+from engine.runs.process import engine_environment
 from engine.runs.store import Run
 from tests.engine.runs.slurm_lab import SlurmLab
 from tests.engine.train.material import write_model, write_rows

@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UserError
+from engine.places import runs_root
 from engine.recipe import Answer, Recipe
+from engine.recipe_keys import Value
 from engine.runs import files
 from engine.runs.control import acknowledge, pending, request
-from engine.runs.store import check_name, create_run, delete_run, fresh_name, list_runs, open_run, runs_root
+from engine.runs.local_paths import check_sources
+from engine.runs.store import check_name, create_run, delete_run, fresh_name, list_runs, open_run
 
 
 def recipe(model: str = "m", data: str = "d") -> Recipe:
@@ -122,3 +125,56 @@ def test_an_atomic_write_replaces_whole_or_not_at_all(tmp_path: Path, monkeypatc
         files.write_atomic(path, "half")
     assert files.read_json(path) == {"a": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["s.json"]
+
+
+def test_every_path_of_a_recipe_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("rows.jsonl", "chat.jsonl", "book.txt"):
+        (tmp_path / name).write_text("{}")
+    given = recipe(data="rows.jsonl").changed(
+        {"data.more": ["chat.jsonl * 0.5", "owner/rows * 2"], "evaluation.general": "book.txt"}, "you", ""
+    )
+    made = create_run(given, tmp_path / "runs").recipe()
+    assert made.data.more == [f"{tmp_path / 'chat.jsonl'} * 0.5", "owner/rows * 2"]
+    assert made.evaluation.general == str(tmp_path / "book.txt")
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"evaluation.general": "absent.txt"}, "no file absent.txt"), ({"data.more": ["a.jsonl * 0"]}, "no data"),
+])  # fmt: skip
+def test_what_only_the_engine_would_miss_is_said_before_a_folder_is_made(
+    tmp_path: Path, changes: dict[str, Value], words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        create_run(recipe().changed(changes, "you", ""), tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_file_where_the_runs_should_be_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(UserError, match="a file has that name"):
+        create_run(recipe(), tmp_path / "runs")
+    with pytest.raises(UserError, match="a file has that name"):
+        create_run(recipe(), tmp_path / "runs" / "below")
+
+
+@pytest.mark.parametrize("key, word", [("model.source", "base model"), ("data.source", "data")])
+def test_a_moved_model_or_file_is_said_before_an_engine_starts(tmp_path: Path, key: str, word: str) -> None:
+    (tmp_path / "here").write_text("")
+    given = recipe(model=str(tmp_path / "here"), data=str(tmp_path / "here"))
+    check_sources(given, "night")
+    moved = given.changed({key: str(tmp_path / "gone")}, "you", "")
+    with pytest.raises(UserError, match=f"The {word} of run night is no longer where it was") as caught:
+        check_sources(moved, "night")
+    assert f"ln -s NEW {tmp_path / 'gone'}" in caught.value.fix
+    check_sources(recipe(model="owner/base", data="owner/rows"), "night")
+
+
+def test_a_run_that_was_renamed_by_hand_is_found_as_it_is_listed(tmp_path: Path) -> None:
+    create_run(recipe(), tmp_path, "night").path.rename(tmp_path / "My Night")
+    (found,) = list_runs(tmp_path)
+    assert open_run(found.name, tmp_path) == found
+    assert found.word == f"'{tmp_path / 'My Night'}'", "as a shell takes it"
+    for name in ("", "My", "a\x00b", "My\nNight"):
+        with pytest.raises(UserError):
+            open_run(name, tmp_path)

@@ -15,9 +15,12 @@ from pathlib import Path
 import pytest
 
 from engine.recipe import Answer, Recipe
+from engine.runs.identity import boot_id, identity
+from engine.runs.liveness import liveness
 from engine.runs.lock import lock_owner
-from engine.runs.process import boot_id, engine_environment, identity, kill_engine, liveness, signal_engine
+from engine.runs.process import engine_environment
 from engine.runs.recover import is_silent, lost_runs
+from engine.runs.signals import kill_engine, signal_engine
 from engine.runs.store import Run, create_run
 from tests.engine.runs.test_process import hold
 

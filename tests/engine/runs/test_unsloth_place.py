@@ -10,10 +10,10 @@ import pytest
 import engine
 from engine.answer import Answer
 from engine.errors import UserError
+from engine.places import home_directory
 from engine.recipe import Recipe
 from engine.recipe_keys import Value
 from engine.runs import unsloth_place
-from engine.runs.store import home_directory
 from engine.runs.unsloth_place import VARIABLE, check_backend, import_path, interpreter
 
 

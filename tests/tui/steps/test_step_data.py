@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.data.convert import FORMATS
+from engine.data.formats import FORMATS
 from engine.errors import UserError
 from engine.recipe_keys import KEYS
 from tests.tui import wizard_fakes as fakes
 from tui.answers import Answers
-from tui.steps import data
-from tui.steps.facts import Facts, data_summary
+from tui.steps import data, data_words
+from tui.steps.facts import Facts
+from tui.steps.looking import data_summary
 
 
 def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:
@@ -61,12 +62,12 @@ def test_auto_leaves_the_format_to_the_program() -> None:
 
 
 def test_every_format_has_a_title() -> None:
-    assert set(KEYS["data.format"].choices) <= set(data.FORMAT_TITLES)
-    assert set(FORMATS) <= set(data.FORMAT_TITLES)
+    assert set(KEYS["data.format"].choices) <= set(data_words.FORMAT_TITLES)
+    assert set(FORMATS) <= set(data_words.FORMAT_TITLES)
 
 
 def test_the_lines_say_format_reason_and_lengths() -> None:
-    text = "\n".join(data.facts_lines(fakes.facts()))
+    text = "\n".join(data_words.facts_lines(fakes.facts()))
     assert "500 rows, read as instruction." in text
     assert "99 % up to 128, the longest 190" in text
     assert "9,000 tokens are learned" in text
@@ -86,13 +87,13 @@ def test_findings_block_or_warn_and_carry_their_remedy() -> None:
 
 def test_a_row_comes_in_pieces_with_their_kind() -> None:
     (preview,) = fakes.data()["previews"]
-    assert list(data.preview_pieces(preview)) == [("<user>two pizzas please<assistant>", "context"),
+    assert list(data_words.preview_pieces(preview)) == [("<user>two pizzas please<assistant>", "context"),
                                                   ('{"pizza": 2}', "trained")]  # fmt: skip
 
 
 def test_a_row_without_a_model_shows_its_turns() -> None:
     preview = {"turns": [{"role": "user", "content": "hi", "trained": False}]}
-    assert list(data.preview_pieces(preview)) == [("user: ", "note"), ("hi\n", "context")]
+    assert list(data_words.preview_pieces(preview)) == [("user: ", "note"), ("hi\n", "context")]
 
 
 def test_the_planner_gets_the_summary_only_when_rows_were_measured() -> None:

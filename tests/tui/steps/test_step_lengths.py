@@ -6,7 +6,7 @@ import pytest
 
 from tests.tui import wizard_fakes as fakes
 from tui.answers import Answers
-from tui.steps import data, lengths
+from tui.steps import data_words, lengths
 from tui.steps.facts import Facts
 
 
@@ -32,7 +32,7 @@ def test_a_sample_is_called_one() -> None:
     assert "from every row" in lengths.length_lines({"lengths": {**found, "sampled_from": 0}})[0]
     facts = fakes.facts()
     facts.data.value = {**fakes.data(), "lengths": found}
-    assert "(from a sample of 100)" in " ".join(data.facts_lines(facts))
+    assert "(from a sample of 100)" in " ".join(data_words.facts_lines(facts))
 
 
 def test_what_each_length_would_cut() -> None:
@@ -67,19 +67,19 @@ def test_the_details_hold_every_finding() -> None:
     entries = [{"severity": grave[n % 3], "what": f"Finding {n}.", "where": f"/x/a.jsonl:{n}", "fix": "Mend it."}
                for n in range(9)]  # fmt: skip
     facts.data.value = {**fakes.data(), "findings": entries, "labels": {"a": 3, "b": 4}}
-    text = data.detail_text(fakes.answers(), facts, "#")
+    text = data_words.detail_text(fakes.answers(), facts, "#")
     assert all(f"Finding {n}. (a.jsonl:{n}) Mend it." in text for n in range(9))
     assert "Must be mended: Finding 0." in text and "###" in text and "a 3, b 4" in text
     facts.data.value = fakes.data()
-    assert "Nothing was found to be wrong." in data.detail_text(fakes.answers(), facts, "#")
+    assert "Nothing was found to be wrong." in data_words.detail_text(fakes.answers(), facts, "#")
 
 
 def test_the_first_rows_are_in_sight_while_the_rest_is_read() -> None:
     facts = Facts()
     facts.data.ask("q")
-    assert data.early_lines(facts) == []
+    assert data_words.early_lines(facts) == []
     facts.data.early = {"rows": 50, "format": "instruction", "reason": "Because.", "notes": ["A note."]}
-    assert data.early_lines(facts) == [
+    assert data_words.early_lines(facts) == [
         "The first 50 rows are here, the rest is being read.", "They are read as instruction. Because.", "A note.",
     ]  # fmt: skip
     facts.data.ask("another")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from engine.errors import UserError
@@ -39,6 +41,18 @@ def test_one_that_does_not_fit_may_be_chosen_and_says_what_would_mend_it() -> No
     assert "does not fit" in problem.what
     assert not problem.blocking
     assert problem.remedy is not None and (problem.remedy.key, problem.remedy.value) == ("method.name", "lora")
+
+
+def test_one_that_cannot_be_used_at_all_may_not_be_chosen() -> None:
+    answers, facts = Answers(), fakes.facts()
+    assert facts.plan.value is not None
+    plans = tuple(replace(plan, available=plan.name != "full", reason="Already in 4 bits.", fits=plan.name != "full")
+                  for plan in facts.plan.value.methods)  # fmt: skip
+    facts.plan.value = replace(facts.plan.value, methods=plans)
+    method.apply(answers, facts, "full")
+    (problem,) = method.validate(answers, facts)
+    assert problem.blocking and "cannot be used here: Already in 4 bits." in problem.what
+    assert problem.remedy is not None and problem.remedy.value == "lora"
 
 
 def test_when_nothing_fits_no_method_is_offered_as_a_cure() -> None:

@@ -64,7 +64,7 @@ def test_a_recipe_without_data_is_refused() -> None:
 
 
 def test_missing_packages_block_the_start_and_not_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.machine.packages._installed", lambda name: name != "torch")
+    monkeypatch.setattr("engine.machine.packages.is_installed", lambda name: name != "torch")
     answers, facts = fakes.answers(), fakes.facts()
     assert "torch" in review.blocking(answers, facts)[-1][1].what
     assert review.blocking(answers, facts, training=False) == []

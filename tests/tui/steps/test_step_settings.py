@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from engine.errors import UserError
@@ -9,14 +11,15 @@ from engine.recipe_keys import KEYS
 from tests.tui import wizard_fakes as fakes
 from tui.answers import Answers
 from tui.steps import settings
+from tui.steps.setting_rows import NOT_HERE, rows
 
 
 def names(answers: Answers, expert: bool = False) -> list[str]:
-    return [row.key.name for row in settings.rows(answers, fakes.facts(), expert)]
+    return [row.key.name for row in rows(answers, fakes.facts(), expert)]
 
 
 def test_every_row_has_a_source_and_a_reason() -> None:
-    for row in settings.rows(Answers(), fakes.facts(), expert=True):
+    for row in rows(Answers(), fakes.facts(), expert=True):
         assert row.answer.source == "recommended"
         assert row.answer.reason
 
@@ -37,8 +40,8 @@ def test_full_fine_tuning_has_no_adapter_settings() -> None:
 
 
 def test_pages_of_their_own_are_not_repeated() -> None:
-    assert not set(names(Answers(), expert=True)) & set(settings.NOT_HERE)
-    assert set(names(Answers(), expert=True)) | set(settings.NOT_HERE) == set(KEYS)
+    assert not set(names(Answers(), expert=True)) & set(NOT_HERE)
+    assert set(names(Answers(), expert=True)) | set(NOT_HERE) == set(KEYS)
 
 
 def test_a_typed_value_is_yours_and_an_empty_one_gives_it_back() -> None:
@@ -119,7 +122,7 @@ def test_the_objective_is_shown_where_the_rows_compare_answers() -> None:
     assert "method.objective" not in names(fakes.answers())
     assert facts.data.value is not None
     facts.data.value["format"] = "preference"
-    assert "method.objective" in [row.key.name for row in settings.rows(fakes.answers(), facts)]
+    assert "method.objective" in [row.key.name for row in rows(fakes.answers(), facts)]
 
 
 def test_an_objective_that_the_rows_do_not_serve_has_a_remedy() -> None:
@@ -136,3 +139,17 @@ def test_a_tracker_without_its_package_is_said_before_the_start() -> None:
     answers, facts = fakes.answers(), fakes.facts()
     settings.set_value(answers, facts, "tracking.to", "nowhere")
     assert any("is no tracker" in one.what for one in settings.validate(answers, facts))
+
+
+def test_expert_settings_that_this_machine_cannot_follow_are_said() -> None:
+    answers, facts = Answers(), fakes.facts()
+    answers.put("training.activation_offloading", True)
+    answers.put("training.optimizer", "paged_adamw_8bit")
+    assert settings.validate(answers, facts) == [], "on a GPU both work"
+    answers.put("method.objective", "orpo")
+    assert any("orpo does not offload" in problem.what for problem in settings.validate(answers, facts))
+    assert facts.machine.value is not None
+    facts.machine.value = replace(facts.machine.value, gpus=())
+    found = {problem.remedy.key: problem for problem in settings.validate(answers, facts) if problem.remedy}
+    assert found["training.activation_offloading"].blocking
+    assert not found["training.optimizer"].blocking and "works as adamw_8bit" in found["training.optimizer"].what

@@ -16,7 +16,7 @@ from tui.steps.simulating import request_of, show_known, simulation_question, ta
 
 @pytest.fixture(autouse=True)
 def _all_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.machine.packages._installed", lambda name: True)
+    monkeypatch.setattr("engine.machine.packages.is_installed", lambda name: True)
 
 
 def at(step: str) -> tuple[Answers, Facts]:
