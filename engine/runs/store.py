@@ -17,6 +17,7 @@ from engine.errors import UserError
 from engine.places import runs_root
 from engine.recipe import Answer, Recipe
 from engine.runs.files import read_json, write_atomic
+from engine.runs.last_words import snapshot_of_events
 from engine.runs.local_paths import absolute_paths
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -82,8 +83,8 @@ class Run:
         return Recipe.load(self.recipe_path)
 
     def state(self) -> dict[str, Any]:
-        """The newest snapshot that the engine wrote; empty before the first."""
-        return read_json(self.state_path)
+        """The newest snapshot that the engine wrote, or what the events say where it is damaged; empty before both."""
+        return read_json(self.state_path) or snapshot_of_events(self.events_path)
 
 
 def check_name(name: str) -> str:

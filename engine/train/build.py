@@ -76,6 +76,10 @@ def _choose_device(run: Run, engine: Engine) -> torch.device:
         if other:
             engine.reporter.warning(f"Another run works on this GPU ({other}), so memory may run out.", str(device),
                                     "Wait for it, or choose another GPU with CUDA_VISIBLE_DEVICES.")  # fmt: skip
+    if device.type == "cpu" and run.recipe().training.precision == "fp16":
+        what = "Half precision has no use on a processor: this run trains in fp32."
+        fix = "Set training.precision=fp32 to be rid of this line."
+        engine.reporter.warning(what, "training.precision", fix)
     if engine.world.leads:
         facts.write_environment(run, device, threads)
     return device

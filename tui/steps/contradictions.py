@@ -16,6 +16,7 @@ def contradictions(in_force: Mapping[str, Answer], facts: Facts) -> list[Problem
     """What is wrong with the settings `in_force` together; empty when they go together."""
     found = [_with_model(in_force, facts), _with_data(in_force, facts), _with_trackers(in_force)]
     found += [_with_machine(in_force, facts), _with_pages(in_force, facts), _with_amount(in_force, facts)]
+    found += [_with_numbers(in_force, facts)]
     return [*(problem for problem in found if problem is not None), *devices.problems(in_force)]
 
 
@@ -71,6 +72,16 @@ def _with_pages(in_force: Mapping[str, Answer], facts: Facts) -> Problem | None:
     remedy = Remedy("Use adamw_torch_fused", "training.optimizer", "adamw_torch_fused")
     fix = "adamw_torch_fused is exact, and its larger state matters little here."
     return Problem(what, "Settings", fix, blocking=False, remedy=remedy)
+
+
+def _with_numbers(in_force: Mapping[str, Answer], facts: Facts) -> Problem | None:
+    """Half precision on a processor, which has no use for it."""
+    precision, machine = in_force.get("training.precision"), facts.machine.value
+    if precision is None or precision.value != "fp16" or machine is None or machine.best_gpu is not None:
+        return None
+    remedy = Remedy("Use fp32", "training.precision", "fp32")
+    return Problem("A processor trains in fp32 where the recipe says fp16.", "Settings",
+                   "Use fp32, or bf16 where memory is short.", blocking=False, remedy=remedy)  # fmt: skip
 
 
 def _with_trackers(in_force: Mapping[str, Answer]) -> Problem | None:

@@ -44,7 +44,8 @@ def data_question(answers: Answers, facts: Facts) -> object:
         return None
     directory = tokenizer_directory(facts)
     keys = (*DATA_KEYS, "goal", "method.objective")
-    return (source, str(directory or ""), *(answers.text(key) for key in keys), shown_length(answers, facts))
+    return (source, str(directory or ""), *(answers.text(key) for key in keys), _most_rows(answers),
+            shown_length(answers, facts))  # fmt: skip
 
 
 def shown_length(answers: Answers, facts: Facts) -> int:
@@ -58,6 +59,12 @@ def shown_length(answers: Answers, facts: Facts) -> int:
 def _chosen_length(answers: Answers) -> int:
     """The sequence length that the person set, known before any row was counted; 0 when it is recommended."""
     chosen = answers.chosen().get("training.sequence_length")
+    return chosen.value if chosen is not None and isinstance(chosen.value, int) else 0
+
+
+def _most_rows(answers: Answers) -> int:
+    """How many rows the person lets it learn from at most; 0 for all."""
+    chosen = answers.chosen().get("data.max_rows")
     return chosen.value if chosen is not None and isinstance(chosen.value, int) else 0
 
 
@@ -125,6 +132,8 @@ def data_request(answers: Answers, facts: Facts) -> dict[str, Any]:
         request["objective"] = answers.text("method.objective")
     if "goal" in answers.values:
         request["goal"] = answers.text("goal")
+    if most := _most_rows(answers):
+        request["limit"] = most
     length = shown_length(answers, facts) or _chosen_length(answers)
     if length:
         request["sequence_length"] = length

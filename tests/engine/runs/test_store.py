@@ -15,8 +15,10 @@ from engine.recipe import Answer, Recipe
 from engine.recipe_keys import Value
 from engine.runs import files
 from engine.runs.control import acknowledge, pending, request
+from engine.runs.events import EventLog
+from engine.runs.liveness import liveness
 from engine.runs.local_paths import check_sources
-from engine.runs.store import check_name, create_run, delete_run, fresh_name, list_runs, open_run
+from engine.runs.store import Run, check_name, create_run, delete_run, fresh_name, list_runs, open_run
 
 
 def recipe(model: str = "m", data: str = "d") -> Recipe:
@@ -178,3 +180,17 @@ def test_a_run_that_was_renamed_by_hand_is_found_as_it_is_listed(tmp_path: Path)
     for name in ("", "My", "a\x00b", "My\nNight"):
         with pytest.raises(UserError):
             open_run(name, tmp_path)
+
+
+def test_a_damaged_snapshot_is_made_up_for_by_the_events(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert run.state() == {}
+    log = EventLog(run.events_path)
+    log.write("phase", phase="training", detail="")
+    log.write("step", step=4, loss=1.0)
+    run.state_path.write_bytes(bytes(40))
+    assert (run.state()["step"], run.state()["phase"], run.state()["stop_reason"]) == (4, "training", None)
+    assert liveness(run).state == "lost"
+    log.write("end", reason="finished", step=5, detail="")
+    assert liveness(run).state == "finished"
+    log.close()

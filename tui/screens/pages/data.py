@@ -83,7 +83,9 @@ class DataPage(SourcePage):
         if not self.answers.text("data.source"):
             return list(self.question.options(self.answers, self.facts))
         result = self.facts.data.value or {}
-        read_as = f"now read as {data_words.title_of(result)}" if result.get("format") else "choose the format yourself"
+        if result and not result.get("format"):
+            return [Option(OTHER_FORMAT, "Say how it is read", "Choose the format; columns are asked for one by one.")]
+        read_as = f"now read as {data_words.title_of(result)}" if result else "choose the format yourself"
         problem = self.facts.data.problem
         codec, words = step.offered_encoding(self.facts)
         if codec:
@@ -194,8 +196,8 @@ class DataPage(SourcePage):
 
     def insist(self, problem: Problem) -> None:
         """What was found out is in sight already, so only what to do is said."""
-        known = self.facts.data.problem
-        if known is None or known.what != problem.what:
+        known, found = self.facts.data.problem, step.all_findings(self.answers, self.facts)
+        if problem.what not in [known.what if known is not None else "", *(one.what for one in found)]:
             self.show_problem(problem)
         self.notify("Mend this first. Digits go to another page.", severity="warning", markup=False)
 

@@ -60,5 +60,7 @@ def _drawn(answers: Answers, facts: Facts, width: int) -> list[tuple[str, str]]:
     if not result:
         return []
     bars = lengths.histogram_lines(result, max(30, width - 8), mark("bar"))
-    lines = [*lengths.label_lines(result), *bars, *lengths.advice_lines(answers, facts)]
+    # of rows that are not understood nothing follows
+    advice = lengths.advice_lines(answers, facts) if result.get("format") else []
+    lines = [*lengths.label_lines(result), *bars, *advice]
     return [(f"{clean(line)}\n", "$text-muted") for line in lines] + [("\n", "")]
