@@ -17,6 +17,7 @@ from tui.app import TunewrightApp
 from tui.screens import lookups
 from tui.screens.explain import ExplainScreen
 from tui.screens.mask_view import MaskScreen
+from tui.screens.pages.data import DataPage
 from tui.steps.facts import Facts
 
 SIZES = [(80, 24), (120, 40)]
@@ -110,3 +111,22 @@ async def test_an_encoding_is_asked_for_and_one_key_takes_it(monkeypatch: pytest
         await pilot.press("enter")
         await settle(pilot)
         assert app.answers.text("data.encoding") == "cp1252"
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_rows_that_no_format_fits_lead_to_the_formats_at_once(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    what = "No known format has these columns: When, Reply."
+    found = {**fakes.data(), "format": "", "columns": ["When", "Reply"], "previews": [],
+             "findings": [{"severity": "block", "what": what, "where": "", "fix": "Choose a format."}]}  # fmt: skip
+    monkeypatch.setattr(lookups, "LOOKERS", fakes.lookers(data=found))
+    app = app_on_data()
+    async with app.run_test(size=size) as pilot:
+        await settle(pilot)
+        shown = text_of(app)
+        assert shown.count(what) == 1 and "Sequence length" not in shown
+        await pilot.press("enter")
+        await settle(pilot)
+        page = app.screen.query_one(DataPage)
+        assert page.choices.option_count > 8 and "Mend this first" not in text_of(app)

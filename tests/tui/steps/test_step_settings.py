@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from engine.answer import Answer
 from engine.errors import UserError
 from engine.recipe_keys import KEYS
 from tests.tui import wizard_fakes as fakes
 from tui.answers import Answers
 from tui.steps import settings
+from tui.steps.contradictions import contradictions
+from tui.steps.looking import data_request
 from tui.steps.setting_rows import NOT_HERE, rows
 
 
@@ -153,3 +156,19 @@ def test_expert_settings_that_this_machine_cannot_follow_are_said() -> None:
     found = {problem.remedy.key: problem for problem in settings.validate(answers, facts) if problem.remedy}
     assert found["training.activation_offloading"].blocking
     assert not found["training.optimizer"].blocking and "works as adamw_8bit" in found["training.optimizer"].what
+
+
+def test_half_precision_on_a_processor_is_said_and_not_forbidden() -> None:
+    looked = fakes.facts()
+    no_gpu = replace(fakes.machine(), gpus=())
+    looked.machine.settle("asked", no_gpu)
+    said = contradictions({"training.precision": Answer("fp16", "you", "")}, looked)
+    assert [problem.blocking for problem in said if "fp32" in problem.what] == [False]
+    assert not contradictions({"training.precision": Answer("fp16", "you", "")}, fakes.facts())
+
+
+def test_no_more_rows_are_read_than_may_be_learned() -> None:
+    answers = fakes.answers()
+    assert "limit" not in data_request(answers, fakes.facts())
+    answers.put("data.max_rows", 20)
+    assert data_request(answers, fakes.facts())["limit"] == 20
