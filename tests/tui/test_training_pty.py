@@ -9,6 +9,7 @@ from pathlib import Path
 from engine.runs.events import EventLog
 from engine.runs.store import Run
 from tests.conftest import PROJECT
+from tests.pty import fake_engine
 from tests.terminal import Terminal
 from tests.tui import runs
 
@@ -54,9 +55,13 @@ def write_while(log: EventLog, first: int, last: int, terminal_stands_still: flo
 
 
 def test_leaving_says_how_to_come_back_on_the_plain_terminal(tmp_path: Path) -> None:
-    run, _ = runs.running(tmp_path, 40, 100)
-    with opened(run) as terminal:
-        terminal.wait_for("smoothed")
-        terminal.send("d")
-        terminal.wait_for("Come back with: tunewright attach demo-1")
-        assert terminal.wait() == 0
+    """An engine that lives: once a dead one is seen as such, there is nothing to leave and the key is gone."""
+    run = fake_engine.start(tmp_path, "demo-1", "--pace", "0.05")
+    try:
+        with opened(run) as terminal:
+            terminal.wait_for("Detach")
+            terminal.send("d")
+            terminal.wait_for("Come back with: tunewright attach demo-1")
+            assert terminal.wait() == 0
+    finally:
+        fake_engine.end(run)
