@@ -13,7 +13,7 @@ import torch
 
 from engine.errors import UserError
 from engine.train.dataset import Batch
-from engine.train.out_of_memory import is_out_of_memory
+from engine.train.enduring import Enduring
 from engine.train.shared_saving import SharedSaver
 from engine.train.sharing import SharingTrainer
 
@@ -28,12 +28,9 @@ class DividedTrainer(SharingTrainer):
 
     def training_step(self, model: Any, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
         """Forward and backward of one micro-batch; the backward pass adds up the gradients of all processes."""
-        self._position += 1
-        try:
-            return self._in_parts(model, inputs, num_items_in_batch)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
+        return Enduring.training_step(self, model, inputs, num_items_in_batch)
+
+    def _again_in_smaller_parts(self, model: Any, items: Any) -> torch.Tensor:
         raise UserError("The memory of a GPU does not suffice.", f"step {self.state.global_step + 1}",
                         "Choose a smaller micro-batch or a shorter sequence length.", exit_code=1)  # fmt: skip
 

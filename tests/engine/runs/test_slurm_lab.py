@@ -69,7 +69,7 @@ def state_of(run: Run) -> str:
 
 
 def test_a_job_waits_works_is_pre_empted_moves_and_goes_on(lab: SlurmLab, tmp_path: Path) -> None:
-    lab.ask("sbatch", "--nodes=2", "--exclusive", "--time=5", "--wrap", "sleep 300")
+    lab.ask("sbatch", "--nodes=2", "--exclusive", "--time=5", "--output=/dev/null", "--wrap", "sleep 300")
     wait_for(lambda: lab.ask("squeue", "-h", "-t", "R", "-o", "%i") == "1")
     run, job = hand_in(tmp_path)
     assert job == "2"
@@ -94,7 +94,9 @@ def test_a_job_waits_works_is_pre_empted_moves_and_goes_on(lab: SlurmLab, tmp_pa
 
 def test_the_end_of_the_time_saves_and_requeues(lab: SlurmLab, tmp_path: Path) -> None:
     lab.ask("scontrol", "update", "nodename=n2", "state=drain", "reason=test")
-    blocker = lab.ask("sbatch", "--parsable", "--nodes=1", "--exclusive", "--time=5", "--wrap", "sleep 300")
+    blocker = lab.ask(
+        "sbatch", "--parsable", "--nodes=1", "--exclusive", "--time=5", "--output=/dev/null", "--wrap", "sleep 300"
+    )
     run, job = hand_in(tmp_path)
     script = run.path / "job.sh"
     text = script.read_text().replace("--time=00:30:00", "--time=00:02:00").replace("TERM@300", "TERM@60")
